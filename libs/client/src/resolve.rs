@@ -1,0 +1,164 @@
+//! The endpoints an upstream has now: configured addresses, and what its host names resolve to.
+use crate::{
+    Settings, Urls,
+    breaker::Ejections,
+    endpoint::Endpoint,
+    metrics::BreakerStates,
+    urls::{Host, Url},
+};
+use http::HeaderValue;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{net, sync, time::Instant};
+
+/// Pause after a look-up that failed.
+const RETRY_LOOKUP: Duration = Duration::from_secs(1);
+
+pub(crate) type Endpoints = Arc<[Arc<Endpoint>]>;
+
+pub(crate) struct Directory {
+    upstream: &'static str,
+    urls: Vec<Url>,
+    has_names: bool,
+    settings: Settings,
+    ejections: Arc<Ejections>,
+    endpoints: RwLock<Endpoints>,
+    /// When names have to be looked up again.
+    due: Mutex<Instant>,
+    /// Held by the one who looks up.
+    looking: Arc<sync::Mutex<()>>,
+}
+
+impl Directory {
+    pub(crate) fn new(upstream: &'static str, urls: &Urls, settings: Settings) -> Arc<Self> {
+        let directory = Self {
+            upstream,
+            urls: urls.0.clone(),
+            has_names: urls.0.iter().any(|u| matches!(u.host, Host::Name(_))),
+            settings,
+            ejections: Arc::default(),
+            endpoints: RwLock::default(),
+            due: Mutex::new(Instant::now()),
+            looking: Arc::default(),
+        };
+        let fixed = directory.urls.iter().filter_map(|url| match url.host {
+            Host::Address(ip) => Some((SocketAddr::new(ip, url.port), url.authority.clone())),
+            Host::Name(_) => None,
+        });
+        directory.replace(fixed.collect());
+        Arc::new(directory)
+    }
+
+    /// The endpoints as known now. Starts a look-up in the background when it is time; waits for
+    /// one only when nothing is known yet.
+    pub(crate) async fn endpoints(self: &Arc<Self>, now: Instant) -> Endpoints {
+        let known = self.known();
+        if !self.has_names || now < *self.due.lock().unwrap_or_else(PoisonError::into_inner) {
+            return known;
+        }
+        if known.is_empty() {
+            let _looking = self.looking.lock().await;
+            if self.known().is_empty() {
+                self.look_up().await;
+            }
+            return self.known();
+        }
+        if let Ok(looking) = self.looking.clone().try_lock_owned() {
+            let directory = self.clone();
+            tokio::spawn(async move {
+                directory.look_up().await;
+                drop(looking);
+            });
+        }
+        known
+    }
+
+    pub(crate) fn known(&self) -> Endpoints {
+        self.endpoints
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn look_up(&self) {
+        let mut found = Vec::new();
+        let mut pause = self.settings.call_resolve_interval;
+        for url in &self.urls {
+            match resolve(url).await {
+                Ok(addresses) => {
+                    found.extend(addresses.into_iter().map(|a| (a, url.authority.clone())));
+                }
+                Err(error) => {
+                    let (upstream, url) = (self.upstream, &url.authority);
+                    tracing::warn!(upstream, ?url, %error, "can't look up the replicas");
+                    pause = pause.min(RETRY_LOOKUP);
+                }
+            }
+        }
+        if pause < self.settings.call_resolve_interval {
+            // Better an old address than none.
+            let old = self.known();
+            found.extend(old.iter().map(|e| (e.address, e.authority.clone())));
+        }
+        self.replace(found);
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + pause;
+    }
+
+    /// Endpoints whose address stays keep their connections and their health.
+    fn replace(&self, mut addresses: Vec<(SocketAddr, HeaderValue)>) {
+        addresses.sort_by_key(|(address, _)| *address);
+        addresses.dedup_by_key(|(address, _)| *address);
+        let old = self.known();
+        let same = old
+            .iter()
+            .map(|e| e.address)
+            .eq(addresses.iter().map(|(a, _)| *a));
+        if same {
+            return;
+        }
+        let endpoint = |(address, authority)| {
+            let kept = old.iter().find(|e| e.address == address).cloned();
+            kept.unwrap_or_else(|| {
+                let ejections = self.ejections.clone();
+                Endpoint::new(self.upstream, address, authority, &self.settings, ejections)
+            })
+        };
+        let new: Endpoints = addresses.into_iter().map(endpoint).collect();
+        self.ejections
+            .set_limit(new.len(), self.settings.breaker_eject_percent);
+        *self
+            .endpoints
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = new;
+    }
+}
+
+impl BreakerStates for Directory {
+    fn upstream(&self) -> &'static str {
+        self.upstream
+    }
+
+    fn states(&self) -> Vec<(String, i64)> {
+        let now = Instant::now();
+        let endpoints = self.known();
+        let state = |e: &Arc<Endpoint>| (e.address.to_string(), e.state(now) as i64);
+        endpoints.iter().map(state).collect()
+    }
+}
+
+/// The addresses of one family only: behind a name with both, each replica would count twice.
+async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
+    let name = match &url.host {
+        Host::Address(ip) => return Ok(vec![SocketAddr::new(*ip, url.port)]),
+        Host::Name(name) => name.as_str(),
+    };
+    let mut addresses: Vec<_> = net::lookup_host((name, url.port)).await?.collect();
+    if addresses.iter().any(SocketAddr::is_ipv4) {
+        addresses.retain(SocketAddr::is_ipv4);
+    }
+    Ok(addresses)
+}

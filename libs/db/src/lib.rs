@@ -1,0 +1,174 @@
+//! One SQL text, two databases: SQLite on a laptop, Postgres in a cluster, chosen by URL.
+//!
+//! ```no_run
+//! use db::{Db, with_db};
+//! # async fn example(migrations: &sqlx::migrate::Migrator, settings: &db::Settings) -> Result<(), db::Error> {
+//! let db = Db::open(settings, migrations).await?;
+//! let rows: Vec<(i64,)> = with_db!(&db.reader, |pool| {
+//!     sqlx::query_as("SELECT quantity FROM orders WHERE quantity > $1").bind(1_i64).fetch_all(pool).await
+//! })?;
+//! # Ok(()) }
+//! ```
+mod batch;
+mod open;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::{Batcher, Refused};
+pub use open::{Error, Settings};
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use sqlx::{PgPool, SqlitePool};
+use std::future::Future;
+
+/// A pool of connections to either database; used through [`with_db!`].
+#[derive(Clone, Debug)]
+pub enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A service's database. On SQLite there is one writer, since only one can write anyway;
+/// on Postgres both fields are the same pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub reader: Pool,
+    pub writer: Pool,
+}
+
+/// Runs `$body` with the connection pool bound to `$pool`, whichever database it is.
+#[macro_export]
+macro_rules! with_db {
+    ($db:expr, |$pool:ident| $body:expr) => {
+        match $db {
+            $crate::Pool::Sqlite($pool) => $body,
+            $crate::Pool::Postgres($pool) => $body,
+        }
+    };
+}
+
+/// Starts a transaction that is going to write.
+pub trait Begin {
+    type Database: sqlx::Database;
+    /// On SQLite the write lock is taken at once: taken later it could fail half way.
+    fn begin_write(
+        &self,
+    ) -> impl Future<Output = sqlx::Result<sqlx::Transaction<'static, Self::Database>>> + Send;
+}
+
+impl Begin for SqlitePool {
+    type Database = sqlx::Sqlite;
+    async fn begin_write(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
+        self.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+impl Begin for PgPool {
+    type Database = sqlx::Postgres;
+    async fn begin_write(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+        self.begin().await
+    }
+}
+
+impl Pool {
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    async fn close(&self) {
+        with_db!(self, |pool| pool.close().await);
+    }
+}
+
+impl Db {
+    /// Does the database answer?
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        with_db!(&self.reader, |pool| sqlx::query("SELECT 1")
+            .execute(pool)
+            .await
+            .map(drop))
+    }
+
+    /// Finishes what is under way and closes all connections.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.reader.close().await;
+    }
+
+    /// Exposes `db_pool_connections{state}`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(Connections(self.clone())));
+    }
+}
+
+/// The time, as exact as Postgres stores it, so that what was written reads back equal.
+#[must_use]
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// Is this error the database being away, rather than a statement being wrong?
+#[must_use]
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::WorkerCrashed => true,
+        // Postgres: connection trouble, resources, shutdown, timeouts, deadlock. SQLite: busy, locked, I/O, full.
+        sqlx::Error::Database(e) => match e.code().as_deref() {
+            Some(code) if code.len() == 5 => ["08", "53", "57", "40", "55"]
+                .iter()
+                .any(|class| code.starts_with(class)),
+            Some(code) => code
+                .parse::<u32>()
+                .is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 10 | 13 | 14)),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+#[derive(Debug)]
+struct Connections(Db);
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+impl Collector for Connections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let family = Family::<State, Gauge>::default();
+        let pools = if self.0.writer.is_postgres() {
+            vec![&self.0.writer]
+        } else {
+            vec![&self.0.reader, &self.0.writer]
+        };
+        let (mut idle, mut size) = (0, 0);
+        for pool in pools {
+            let (i, s) = with_db!(pool, |p| (p.num_idle() as i64, i64::from(p.size())));
+            idle += i;
+            size += s;
+        }
+        family.get_or_create(&State { state: "idle" }).set(idle);
+        family
+            .get_or_create(&State { state: "used" })
+            .set((size - idle).max(0));
+        let metric = encoder.encode_descriptor(
+            "db_pool_connections",
+            "Database connections",
+            None,
+            family.metric_type(),
+        )?;
+        family.encode(metric)
+    }
+}

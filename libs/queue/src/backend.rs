@@ -1,0 +1,180 @@
+//! The two backends behind one set of calls. What they promise is written at [`crate::Queue`] and
+//! in `claim.rs`; this file only picks one.
+use crate::{
+    Error, Job, NewJob, Options, Pushed, State, Stats,
+    claim::{Claim, Rescue, Settlement},
+    job::Position,
+    redis::{self, Redis},
+    sqlite::{self, Sqlite},
+};
+use std::{collections::HashSet, time::Duration};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+#[derive(Clone)]
+pub(crate) enum Backend {
+    Sqlite(Sqlite),
+    Redis(Redis),
+}
+
+impl Backend {
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        if url.starts_with("sqlite:") {
+            Ok(Self::Sqlite(Sqlite::open(url).await?))
+        } else if url.starts_with("redis://") {
+            Ok(Self::Redis(Redis::open(url)?))
+        } else {
+            Err(Error::Url)
+        }
+    }
+
+    pub async fn ping(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(b) => b.ping().await,
+            Self::Redis(b) => b.ping().await,
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(b) => b.close().await,
+            // Its connections end with the last clone.
+            Self::Redis(_) => {}
+        }
+    }
+
+    pub async fn push(
+        &self,
+        queue: &str,
+        jobs: &[NewJob],
+        options: &Options,
+    ) -> Result<Vec<Pushed>, Error> {
+        match self {
+            Self::Sqlite(b) => b.push(queue, jobs, options).await,
+            Self::Redis(b) => b.push(queue, jobs, options).await,
+        }
+    }
+
+    pub async fn job(&self, queue: &str, id: Uuid) -> Result<Option<Job>, Error> {
+        match self {
+            Self::Sqlite(b) => b.job(queue, id).await,
+            Self::Redis(b) => b.job(queue, id).await,
+        }
+    }
+
+    pub async fn jobs(
+        &self,
+        queue: &str,
+        state: State,
+        after: &Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Job)>, Error> {
+        match self {
+            Self::Sqlite(b) => b.jobs(queue, state, after, limit).await,
+            Self::Redis(b) => b.jobs(queue, state, after, limit).await,
+        }
+    }
+
+    pub async fn stats(&self, queue: &str) -> Result<Stats, Error> {
+        match self {
+            Self::Sqlite(b) => b.stats(queue).await,
+            Self::Redis(b) => b.stats(queue).await,
+        }
+    }
+
+    pub async fn retry(&self, queue: &str, id: Uuid) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(b) => b.retry(queue, id).await,
+            Self::Redis(b) => b.retry(queue, id).await,
+        }
+    }
+
+    pub async fn retry_dead(&self, queue: &str) -> Result<u64, Error> {
+        match self {
+            Self::Sqlite(b) => b.retry_dead(queue).await,
+            Self::Redis(b) => b.retry_dead(queue).await,
+        }
+    }
+
+    pub async fn trim(&self, queue: &str, options: &Options) -> Result<u64, Error> {
+        match self {
+            Self::Sqlite(b) => b.trim(queue, options).await,
+            Self::Redis(b) => b.trim(queue, options).await,
+        }
+    }
+
+    pub async fn claim(
+        &self,
+        queue: &str,
+        limit: usize,
+        token: i64,
+        lease: Duration,
+    ) -> Result<Claim, Error> {
+        match self {
+            Self::Sqlite(b) => b.claim(queue, limit, token, lease).await,
+            Self::Redis(b) => b.claim(queue, limit, token, lease).await,
+        }
+    }
+
+    pub async fn renew(
+        &self,
+        queue: &str,
+        claims: &[(Uuid, i64)],
+        lease: Duration,
+    ) -> Result<HashSet<Uuid>, Error> {
+        match self {
+            Self::Sqlite(b) => b.renew(queue, claims, lease).await,
+            Self::Redis(b) => b.renew(queue, claims, lease).await,
+        }
+    }
+
+    pub async fn settle(&self, queue: &str, settlements: &[Settlement]) -> Result<usize, Error> {
+        match self {
+            Self::Sqlite(b) => b.settle(queue, settlements).await,
+            Self::Redis(b) => b.settle(queue, settlements).await,
+        }
+    }
+
+    pub async fn rescue(
+        &self,
+        queue: &str,
+        judge_until: Instant,
+        options: &Options,
+    ) -> Result<Rescue, Error> {
+        match self {
+            Self::Sqlite(b) => b.rescue(queue, judge_until, options).await,
+            Self::Redis(b) => b.rescue(queue, judge_until, options).await,
+        }
+    }
+
+    pub fn listen(&self, queue: &str) -> Listener {
+        match self {
+            Self::Sqlite(_) => Listener::Sqlite(sqlite::Listener::new()),
+            Self::Redis(b) => Listener::Redis(b.listen(queue)),
+        }
+    }
+}
+
+/// How a consumer that found nothing learns that there is something.
+pub(crate) enum Listener {
+    Sqlite(sqlite::Listener),
+    Redis(redis::Listener),
+}
+
+impl Listener {
+    pub fn found_work(&mut self) {
+        match self {
+            Self::Sqlite(l) => l.found_work(),
+            Self::Redis(_) => {}
+        }
+    }
+
+    /// Returns when it is worth claiming again, after `at_most` in any case. A wait that is given
+    /// up loses nothing.
+    pub async fn wait(&mut self, at_most: Duration) {
+        match self {
+            Self::Sqlite(l) => l.wait(at_most).await,
+            Self::Redis(l) => l.wait(at_most).await,
+        }
+    }
+}

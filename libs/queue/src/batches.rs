@@ -1,0 +1,122 @@
+//! Consuming events: many at a time, removed when handled.
+use crate::{
+    Job, Queue,
+    claim::{BATCH, Outcome, Settlement},
+    consumer::{Consumer, drained, panic_text, pause_after_error},
+};
+use futures::FutureExt;
+use std::{fmt::Display, panic::AssertUnwindSafe, sync::Arc};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::warn;
+
+/// A consumer that handles jobs in batches. Made by [`Queue::batches`].
+pub struct Batches {
+    queue: Queue,
+    name: String,
+    size: usize,
+}
+
+impl Batches {
+    pub(crate) fn new(queue: Queue, name: &str) -> Self {
+        Self {
+            queue,
+            name: name.to_owned(),
+            size: 256,
+        }
+    }
+
+    /// How many jobs make a batch at most; 256 unless set, 500 at most.
+    #[must_use]
+    pub fn size(mut self, size: usize) -> Self {
+        self.size = size.clamp(1, BATCH);
+        self
+    }
+
+    /// Hands batches to `handler`, one after the other, until the shutdown.
+    ///
+    /// A batch that is handled is forgotten. One that fails (an error or a panic) comes back, each
+    /// job after a backoff of its own, until its attempts are used up. A batch is kept from other
+    /// consumers for as long as the handler takes. After the shutdown began, the handler may go on
+    /// for [`crate::Options::drain`]; then it is dropped and the batch handed back.
+    ///
+    /// Never ends because of the backend: an outage is logged once and waited out.
+    pub async fn run<F, Fut, E>(self, handler: F, shutdown: CancellationToken)
+    where
+        F: Fn(Vec<Job>) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let consumer = Arc::new(Consumer::new(&self.queue, &self.name));
+        let upkeep = consumer.clone();
+        let _upkeep = AbortOnDropHandle::new(tokio::spawn(async move { upkeep.upkeep().await }));
+        let mut listener = consumer.listen();
+        while !shutdown.is_cancelled() {
+            match consumer.claim(self.size).await {
+                Ok(claim) if claim.jobs.is_empty() => {
+                    let idle = consumer.idle(&claim);
+                    tokio::select! {
+                        () = listener.wait(idle) => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                }
+                Ok(claim) => {
+                    listener.found_work();
+                    let settlements = self
+                        .handle(&consumer, claim.jobs, &handler, &shutdown)
+                        .await;
+                    consumer.settle(&settlements, &shutdown).await;
+                }
+                Err(_) => tokio::select! {
+                    () = pause_after_error() => {}
+                    () = shutdown.cancelled() => {}
+                },
+            }
+        }
+    }
+
+    async fn handle<F, Fut, E>(
+        &self,
+        consumer: &Consumer,
+        jobs: Vec<Job>,
+        handler: &F,
+        shutdown: &CancellationToken,
+    ) -> Vec<Settlement>
+    where
+        F: Fn(Vec<Job>) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let claims: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.id, job.token, job.attempts, job.max_attempts))
+            .collect();
+        let run = AssertUnwindSafe(async { handler(jobs).await }).catch_unwind();
+        let handled = tokio::select! {
+            handled = run => Some(match handled {
+                Ok(Ok(())) => Ok(()),
+                // With `#`, the errors that have causes tell them.
+                Ok(Err(error)) => Err(format!("{error:#}")),
+                Err(panic) => Err(panic_text(&*panic)),
+            }),
+            () = drained(shutdown, consumer.options().drain) => None,
+        };
+        if let Some(Err(error)) = &handled {
+            warn!(
+                queue = self.name,
+                jobs = claims.len(),
+                error,
+                "batch failed"
+            );
+        }
+        let settle = |(id, token, attempts, max_attempts)| Settlement {
+            id,
+            token,
+            outcome: match &handled {
+                Some(Ok(())) => Outcome::Remove,
+                Some(Err(error)) => consumer.failed(error, attempts, max_attempts),
+                None => Outcome::Release,
+            },
+        };
+        claims.into_iter().map(settle).collect()
+    }
+}

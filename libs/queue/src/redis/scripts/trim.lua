@@ -1,0 +1,11 @@
+-- ARGV: for how many ms done jobs are kept, how many are kept, how many to forget at most.
+-- Returns how many were forgotten.
+local old = redis.call('ZCOUNT', DONE, '-inf', '(' .. now - ARGV[1])
+local surplus = redis.call('ZCARD', DONE) - ARGV[2]
+local count = math.min(math.max(old, surplus), tonumber(ARGV[3]))
+if count <= 0 then return 0 end
+local popped = redis.call('ZPOPMIN', DONE, count)
+local ids = {}
+for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
+forget(ids)
+return #ids

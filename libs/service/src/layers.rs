@@ -1,0 +1,226 @@
+//! What happens around every handler: context, limits, panics, problem bodies, metrics, one log line.
+use crate::{Config, Problem, http1, metrics::Metrics};
+use axum::{
+    Router,
+    body::{Body, HttpBody as _},
+    extract::{MatchedPath, Request, State},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{CONNECTION, CONTENT_TYPE},
+    },
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use futures::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use std::{panic::AssertUnwindSafe, time::Duration};
+use telemetry::Context;
+use tokio::time::{Instant, timeout};
+
+/// Header with the milliseconds the caller still waits.
+const DEADLINE: &str = "x-request-deadline-ms";
+const REQUEST_ID: &str = "x-request-id";
+
+#[derive(Clone)]
+struct Layer {
+    metrics: Metrics,
+    max_body: usize,
+    body_timeout: Duration,
+}
+
+/// Wraps a service's routes; registers the HTTP metrics.
+pub fn layers(router: Router, config: &Config, registry: &mut Registry) -> Router {
+    let layer = Layer {
+        metrics: Metrics::register(registry),
+        max_body: config.max_body_bytes,
+        body_timeout: config.body_timeout,
+    };
+    router.layer(from_fn_with_state(layer, around))
+}
+
+async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = context(request.headers());
+    let _in_flight = InFlight::enter(&layer.metrics.in_flight);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let answer = async {
+        let response = answer(&layer, request, next).await;
+        let response = finish(response, &path, &context);
+        log(&method, route, response.status(), started.elapsed());
+        response
+    };
+    let response = context.clone().scope(answer).await;
+    layer.metrics.observe(
+        &method,
+        route,
+        response.status(),
+        started.elapsed(),
+        &context,
+    );
+    response
+}
+
+/// The caller's trace, request id and deadline, as far as they are valid.
+fn context(headers: &HeaderMap) -> Context {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let context = Context::from_headers(text("traceparent"), text(REQUEST_ID));
+    match text(DEADLINE).and_then(|ms| ms.parse::<u32>().ok()) {
+        Some(ms) => context.with_deadline(Instant::now() + Duration::from_millis(ms.into())),
+        None => context,
+    }
+}
+
+async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
+    if let Err(problem) = http1::check(&request) {
+        return problem.into_response();
+    }
+    let request = match buffer(layer, request).await {
+        Ok(request) => request,
+        Err(problem) => {
+            // The rest of the body is still on the wire: don't take it for a next request.
+            let mut response = problem.into_response();
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+    };
+    if Context::current()
+        .and_then(|c| c.deadline())
+        .is_some_and(|at| at <= Instant::now())
+    {
+        return Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            "The caller's deadline has passed",
+        )
+        .into_response();
+    }
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("unknown");
+            tracing::error!(panic = text, "handler panicked");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong on our side",
+            )
+            .into_response()
+        }
+    }
+}
+
+/// Reads the body within its limits of size and time, so that handlers never wait for a slow client.
+async fn buffer(layer: &Layer, request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is too large",
+        )
+        .detail(format!("at most {} bytes are accepted", layer.max_body))
+    };
+    if body.size_hint().lower() > layer.max_body as u64 {
+        return Err(too_large());
+    }
+    match timeout(
+        layer.body_timeout,
+        Limited::new(body, layer.max_body).collect(),
+    )
+    .await
+    {
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "broken_body",
+            "The body ended early or is framed wrongly",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow_body",
+            "The body took too long to arrive",
+        )),
+    }
+}
+
+/// Renders problems, also those axum answers by itself, and names the request.
+fn finish(mut response: Response, path: &str, context: &Context) -> Response {
+    let status = response.status();
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = problem.render(path, context.request_id());
+    } else if (status.is_client_error() || status.is_server_error()) && plain(response.headers()) {
+        let problem = standard(status);
+        *response.body_mut() = problem.render(path, context.request_id());
+        let headers = response.headers_mut();
+        headers.remove("content-length");
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+    }
+    if let Ok(id) = HeaderValue::from_str(context.request_id()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn plain(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_none_or(|v| v.as_bytes().starts_with(b"text/plain"))
+}
+
+fn standard(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
+            status,
+            "method_not_allowed",
+            "This method is not supported here",
+        ),
+        status if status.is_client_error() => {
+            Problem::new(status, "bad_request", "The request can't be understood")
+        }
+        status => Problem::new(status, "internal", "Something went wrong on our side"),
+    }
+}
+
+/// One line per request; probes only at debug.
+fn log(method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let status = status.as_u16();
+    let ms = took.as_micros() as f64 / 1000.0;
+    if matches!(route, "/health" | "/ready") {
+        tracing::debug!(%method, route, status, ms, "{method} {route} {status}");
+    } else {
+        tracing::info!(%method, route, status, ms, "{method} {route} {status}");
+    }
+}
+
+/// Counts down even when the client goes away and the future is dropped.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn enter(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

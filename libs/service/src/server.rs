@@ -1,0 +1,274 @@
+//! A server on hyper with the timers and caps that `axum::serve` leaves out, and the order of stopping.
+use crate::{
+    Background, Config, Readiness, Shutdown,
+    ops::{self, Refresh},
+};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, Response, header::CONNECTION},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::registry::Registry;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+const BACKLOG: i32 = 1024;
+const OPS_CONNECTIONS: u32 = 64;
+
+/// Serves one service until it is told to stop.
+pub struct Server {
+    listen: SocketAddr,
+    config: Config,
+    registry: Registry,
+    readiness: Readiness,
+    refresh: Vec<Refresh>,
+    background: Background,
+}
+
+impl Server {
+    #[must_use]
+    pub fn new(listen: SocketAddr, config: Config, registry: Registry) -> Self {
+        Self {
+            listen,
+            config,
+            registry,
+            readiness: Readiness::default(),
+            refresh: Vec::new(),
+            background: Background::default(),
+        }
+    }
+
+    /// Adds a readiness check on a dependency of this process.
+    #[must_use]
+    pub fn check<F>(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.readiness.check(name, check);
+        self
+    }
+
+    /// Runs before each scrape, to bring gauges up to date.
+    #[must_use]
+    pub fn refresh<F>(mut self, refresh: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.refresh.push(Arc::new(move || Box::pin(refresh())));
+        self
+    }
+
+    /// Hands over the tasks that run beside the requests.
+    #[must_use]
+    pub fn background(mut self, background: Background) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Listens, serves, and on shutdown: not ready, keep serving for the drain time, finish what is
+    /// in flight, stop the background tasks.
+    ///
+    /// # Errors
+    /// When an address can't be bound, a background task fails, or stopping takes too long.
+    pub async fn serve(mut self, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
+        let api = bind(self.listen, self.config.reuse_port)?;
+        let ops = bind(self.config.ops_listen, false)?;
+        let router = router.merge(ops::probes(self.readiness.clone()));
+        let ops_router = ops::router(self.readiness.clone(), self.registry, self.refresh);
+        let api = Listener::new(
+            api,
+            router,
+            &self.config,
+            self.config.max_connections,
+            &self.readiness,
+        );
+        let ops = Listener::new(
+            ops,
+            ops_router,
+            &self.config,
+            OPS_CONNECTIONS,
+            &self.readiness,
+        );
+        let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
+        let api = tokio::spawn(api.run(stop.clone(), self.config.stop_timeout));
+        let ops = tokio::spawn(ops.run(stop_ops.clone(), Duration::from_secs(1)));
+        shutdown.serving();
+        tracing::info!(api = %self.listen, ops = %self.config.ops_listen, "listening");
+
+        let failure = tokio::select! {
+            () = shutdown.cancelled() => None,
+            failure = self.background.failure() => Some(failure),
+        };
+        self.readiness.drain();
+        if failure.is_none() {
+            tracing::info!(drain = ?self.config.drain_time, "draining");
+            tokio::time::sleep(self.config.drain_time).await;
+        }
+        stop.cancel();
+        let finished = api.await?;
+        let stopped = self.background.stop(self.config.stop_timeout).await;
+        stop_ops.cancel();
+        ops.await?;
+        match failure {
+            Some(failure) => return Err(failure),
+            None => stopped?,
+        }
+        anyhow::ensure!(
+            finished,
+            "requests in flight did not finish within {:?}",
+            self.config.stop_timeout
+        );
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn bind(address: SocketAddr, reuse_port: bool) -> anyhow::Result<TcpListener> {
+    let listen = || -> std::io::Result<TcpListener> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(reuse_port)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    listen().map_err(|e| anyhow::anyhow!("can't listen on {address}: {e}"))
+}
+
+/// One listening socket and the connections it accepted.
+struct Listener {
+    socket: TcpListener,
+    router: Router,
+    readiness: Readiness,
+    http: http1::Builder,
+    write_timeout: Duration,
+    slots: Arc<Semaphore>,
+}
+
+impl Listener {
+    fn new(
+        socket: TcpListener,
+        router: Router,
+        config: &Config,
+        connections: u32,
+        readiness: &Readiness,
+    ) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout)
+            .max_headers(100)
+            .max_buf_size(64 * 1024)
+            .pipeline_flush(true);
+        Self {
+            socket,
+            router,
+            readiness: readiness.clone(),
+            http,
+            write_timeout: config.body_timeout,
+            slots: Arc::new(Semaphore::new(connections as usize)),
+        }
+    }
+
+    /// Accepts until `stop`; then waits for the open connections. False when some had to be cut.
+    async fn run(self, stop: CancellationToken, limit: Duration) -> bool {
+        let connections = TaskTracker::new();
+        while let Some((stream, slot)) = stop.run_until_cancelled(self.accept()).await {
+            connections.spawn(self.connection(stream, slot, stop.clone()));
+        }
+        // What the kernel has accepted already was promised an answer.
+        while let Some(Ok((stream, _))) = futures::FutureExt::now_or_never(self.socket.accept()) {
+            if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+                connections.spawn(self.connection(stream, slot, stop.clone()));
+            }
+        }
+        drop(self);
+        connections.close();
+        tokio::time::timeout(limit, connections.wait())
+            .await
+            .is_ok()
+    }
+
+    async fn accept(&self) -> (TcpStream, OwnedSemaphorePermit) {
+        let slot = self
+            .slots
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, _)) => return (stream, slot),
+                Err(error) => {
+                    // Out of file descriptors, or a client that left: neither ends the service.
+                    tracing::warn!(%error, "can't accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        slot: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (router, readiness) = (self.router.clone(), self.readiness.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            answer(router.clone(), readiness.clone(), request)
+        });
+        stream.set_nodelay(true).ok();
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let connection = self
+            .http
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        async move {
+            let mut connection = pin!(connection);
+            tokio::select! {
+                // Errors here are the client's: a reset, a timeout, bytes that aren't HTTP.
+                ended = connection.as_mut() => drop(ended),
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await.ok();
+                }
+            }
+            drop(slot);
+        }
+    }
+}
+
+/// While draining, every answer asks the client to come back on another connection.
+async fn answer(
+    router: Router,
+    readiness: Readiness,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut response = router.oneshot(request.map(Body::new)).await?;
+    if readiness.draining() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}

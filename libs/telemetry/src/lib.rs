@@ -1,0 +1,83 @@
+//! Logs, metrics and trace context: once per process [`init`], once per service a
+//! [`registry`], once per request a [`Context`].
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let context = telemetry::Context::root();
+//! let id = context.request_id().to_owned();
+//! context.scope(async move {
+//!     let current = telemetry::Context::current().expect("inside a scope");
+//!     assert_eq!(current.request_id(), id);
+//! }).await;
+//! # });
+//! ```
+mod context;
+mod log;
+mod metrics;
+
+pub use context::Context;
+pub use metrics::registry;
+
+use std::io::IsTerminal as _;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+/// The version of this build, as `build_info` and `--version` show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit this was built from (`SEAWALL_REVISION` at build time), or `unknown`.
+pub const REVISION: &str = match option_env!("SEAWALL_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Where logs go and how they look.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// Lowest level that is logged: error, warn, info, debug, trace, or a filter such as `info,order=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = filter)]
+    pub log_level: String,
+    /// Overrides LOG_LEVEL, for people used to it.
+    #[arg(long, env = "RUST_LOG", hide = true, value_parser = filter)]
+    pub rust_log: Option<String>,
+    /// One JSON object a line, or text for people. `auto` is text on a terminal.
+    #[arg(long, env = "LOG_FORMAT", default_value = "auto")]
+    pub log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Auto,
+    Json,
+    Pretty,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map_err(|e| e.to_string())?;
+    Ok(text.to_owned())
+}
+
+/// Starts logging for this process, as `service`.
+///
+/// # Errors
+/// When a subscriber is installed already.
+pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<()> {
+    let level = settings.rust_log.as_deref().unwrap_or(&settings.log_level);
+    let json = match settings.log_format {
+        Format::Auto => !std::io::stdout().is_terminal(),
+        format => format == Format::Json,
+    };
+    let fmt = tracing_subscriber::fmt::layer();
+    let fmt = if json {
+        fmt.event_format(log::Json { service }).boxed()
+    } else {
+        fmt.compact().boxed()
+    };
+    tracing_subscriber::registry()
+        .with(EnvFilter::try_new(level)?)
+        .with(log::Count)
+        .with(fmt)
+        .try_init()?;
+    Ok(())
+}

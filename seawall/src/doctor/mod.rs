@@ -1,0 +1,132 @@
+//! `seawall doctor`: is everything well, and if not, what to do about it.
+mod http;
+mod local;
+mod openmetrics;
+mod order;
+
+use crate::{control::Client, ports::Layout};
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use std::{fmt::Display, path::PathBuf, process::ExitCode};
+
+/// Settings of `seawall doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The platform to check [default: http://localhost:PORT]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Data folder of the platform on this machine
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SEAWALL_DATA",
+        default_value = ".seawall"
+    )]
+    pub data: PathBuf,
+    /// As they were given to `seawall up`
+    #[command(flatten)]
+    pub layout: Layout,
+}
+
+/// Checks everything, prints a line for each, and fails if one does.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    if args.url.is_some() && !args.data.exists() {
+        report.skip(
+            "this machine",
+            "no data folder here, so only the URL is checked",
+        );
+    } else {
+        this_machine(&args, &mut report).await;
+    }
+    let port = args.layout.port;
+    let url = args.url.unwrap_or(format!("http://localhost:{port}"));
+    let url = url.trim_end_matches('/');
+    let hint =
+        "a service without a ready replica is named above or in the answer; its log says why";
+    report.check("status", hint, status(url).await);
+    order::check(url, &mut report).await;
+    Ok(report.verdict())
+}
+
+async fn this_machine(args: &Args, report: &mut Report) {
+    let hint = "it is made by `seawall up` and needs space; give another with --data";
+    report.check("data folder", hint, local::data_folder(&args.data));
+    let replicas = Client::new(&args.data).list().await;
+    let Ok(replicas) = replicas else {
+        let hint = "start the platform with `seawall up`, or give its folder with --data";
+        report.check("supervisor", hint, local::supervisor_is_away(&args.data));
+        let ports = args.layout.check().await.map(|()| "all free".to_owned());
+        report.check("ports", "", ports);
+        return;
+    };
+    report.check(
+        "supervisor",
+        "",
+        Ok(format!("runs {} replicas", replicas.len())),
+    );
+    let hint = "stop that process and wait for the replica to restart";
+    report.check("ports", hint, local::ports(&replicas));
+    for replica in &replicas {
+        let log = args.data.join(format!("logs/{}.log", replica.name));
+        let hint = format!("see {}", log.display());
+        report.check(&replica.name, &hint, local::ready(replica).await);
+    }
+    for replica in &replicas {
+        let hint = format!("compare with `curl {}/metrics`", replica.ops);
+        let name = format!("{} metrics", replica.name);
+        report.check(&name, &hint, local::metrics(replica).await);
+    }
+}
+
+async fn status(url: &str) -> anyhow::Result<String> {
+    let answer = http::get(&format!("{url}/api/status")).await?;
+    ensure!(answer.status == 200, "{answer}");
+    let status: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
+    ensure!(status["ready"] == true, "not ready: {status}");
+    Ok("every service has a ready replica".to_owned())
+}
+
+/// Prints results as they come and remembers whether all were good.
+#[derive(Default)]
+struct Report {
+    good: u32,
+    bad: u32,
+}
+
+impl Report {
+    /// One line: what is well, or what is not and (`hint`) what to do about it.
+    fn check(&mut self, name: &str, hint: &str, result: anyhow::Result<String>) {
+        match result {
+            Ok(text) => {
+                self.good += 1;
+                line("ok", name, text);
+            }
+            Err(error) if hint.is_empty() => {
+                self.bad += 1;
+                line("FAIL", name, format!("{error:#}"));
+            }
+            Err(error) => {
+                self.bad += 1;
+                line("FAIL", name, format!("{error:#} -> {hint}"));
+            }
+        }
+    }
+
+    /// A check that does not apply.
+    fn skip(&self, name: &str, why: &str) {
+        line("skip", name, why);
+    }
+
+    fn verdict(&self) -> ExitCode {
+        match self.bad {
+            0 => println!("all {} checks are ok", self.good),
+            bad => println!("{bad} of {} checks failed", self.good + bad),
+        }
+        ExitCode::from(u8::from(self.bad > 0))
+    }
+}
+
+fn line(state: &str, name: &str, text: impl Display) {
+    println!("{state:<5} {name:<23} {text}");
+}

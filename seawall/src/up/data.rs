@@ -1,0 +1,142 @@
+//! The data folder: its lock, its layout, its secrets.
+use anyhow::{Context as _, bail};
+use rand::Rng as _;
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// A data folder that belongs to this process as long as this lives.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    /// The kernel frees it when this process ends, however it ends.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Creates what is missing and locks the folder against a second supervisor.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let at = |path: &Path| format!("cannot use the data folder {}", path.display());
+        create(path).with_context(|| at(path))?;
+        let path = path.canonicalize().with_context(|| at(path))?;
+        for part in ["logs", "secrets"] {
+            create(&path.join(part)).with_context(|| at(&path))?;
+        }
+        let lock = lock(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The `sqlite:` URL of a database in here.
+    pub fn sqlite(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.path.join(name);
+        let path = path.to_str().context("--data must be a UTF-8 path")?;
+        // The two characters that mean something in such a URL.
+        let path = path.replace('%', "%25").replace('?', "%3F");
+        Ok(format!("sqlite:{path}"))
+    }
+
+    /// The file of a secret (32 random bytes in hex), made at the first call.
+    pub fn secret(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path.join("secrets").join(name);
+        if !path.exists() {
+            make_secret(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(path)
+    }
+}
+
+fn create(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    let mut file = options.truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(&path).unwrap_or_default();
+            bail!(
+                "already running with data folder {} (pid {}): stop that one, or choose another \
+                 folder with --data, --port and --base-port",
+                data.display(),
+                pid.trim()
+            );
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).context("cannot lock the data folder");
+        }
+    }
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Written aside and renamed, so that a crash never leaves half a secret.
+fn make_secret(path: &Path) -> io::Result<()> {
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let draft = path.with_extension("draft");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(hex.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_secret_is_private_and_stays_the_same() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let data = DataFolder::open(&dir.path().join("data")).expect("open");
+        let file = data.secret("order_id").expect("secret");
+        let first = fs::read_to_string(&file).expect("read");
+        assert_eq!(first.len(), 64);
+        let mode = file.metadata().expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(data);
+        let data = DataFolder::open(&dir.path().join("data")).expect("open again");
+        let again = data.secret("order_id").expect("secret");
+        assert_eq!(fs::read_to_string(again).expect("read"), first);
+        let other = data.secret("chaos_token").expect("secret");
+        assert_ne!(fs::read_to_string(other).expect("read"), first);
+    }
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let _first = DataFolder::open(dir.path()).expect("open");
+        let error = DataFolder::open(dir.path())
+            .expect_err("locked")
+            .to_string();
+        let pid = format!("(pid {})", std::process::id());
+        assert!(error.contains(&pid), "{error}");
+    }
+
+    #[test]
+    fn odd_characters_survive_in_a_database_url() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let data = DataFolder::open(&dir.path().join("100%?")).expect("open");
+        let url = data.sqlite("order.db").expect("UTF-8");
+        assert!(url.ends_with("/100%25%3F/order.db"), "{url}");
+    }
+}

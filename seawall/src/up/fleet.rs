@@ -1,0 +1,123 @@
+//! All replicas together: their start, their end, and what clients ask about them.
+use super::{Args, data::DataFolder, event::Event, logs::LogFile, replica::Replica, settings};
+use crate::{
+    control::{Request, Response, State},
+    ports::Place,
+    services::SERVICES,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How a process says that its settings are bad: trying again is no use.
+const BAD_SETTINGS: i32 = 2;
+/// After so many restarts a service that has never been ready won't be.
+const RESTARTS_IN_VAIN: u32 = 2;
+
+/// Every replica of every service.
+pub struct Fleet {
+    /// In the order of the table of services.
+    pub replicas: Vec<Arc<Replica>>,
+    /// Ends draining replicas at once.
+    pub kill: CancellationToken,
+    stages: BTreeMap<u8, Stage>,
+}
+
+/// Replicas that leave together.
+#[derive(Default)]
+struct Stage {
+    leave: CancellationToken,
+    lives: TaskTracker,
+}
+
+impl Fleet {
+    /// Starts them all.
+    pub fn start(
+        args: &Args,
+        data: &DataFolder,
+        events: &UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let prepare = |place: Place| -> anyhow::Result<Arc<Replica>> {
+            let environment = settings::environment(args, data, &place)?;
+            let log = data.path().join(format!("logs/{}.log", place.name()));
+            let log = LogFile::new(log);
+            let replica = Replica::new(place, log, environment, events.clone());
+            Ok(Arc::new(replica))
+        };
+        // Nothing starts unless everything can.
+        let replicas = args.layout.places().map(prepare);
+        let fleet = Self {
+            replicas: replicas.collect::<anyhow::Result<_>>()?,
+            kill: CancellationToken::new(),
+            stages: BTreeMap::new(),
+        };
+        Ok(fleet.come_to_life())
+    }
+
+    fn come_to_life(mut self) -> Self {
+        for replica in &self.replicas {
+            let stage = self.stages.entry(replica.place.service.stage).or_default();
+            let life = replica.clone().live(stage.leave.clone(), self.kill.clone());
+            stage.lives.spawn(life);
+        }
+        self
+    }
+
+    /// Whether every replica is ready.
+    pub fn ready(&self) -> bool {
+        let mut replicas = self.replicas.iter();
+        replicas.all(|replica| replica.status().state == State::Ready)
+    }
+
+    /// Why a service will never start, if no replica of it has ever been ready and none can be.
+    pub fn hopeless(&self) -> Option<String> {
+        SERVICES.iter().find_map(|service| {
+            let of_service = |replica: &&Arc<Replica>| replica.place.service.name == service.name;
+            let mut reason = None;
+            for replica in self.replicas.iter().filter(of_service) {
+                let status = replica.status();
+                let failed = status.failed_start.filter(|_| !status.proven)?;
+                if failed.code != Some(BAD_SETTINGS) && status.restarts < RESTARTS_IN_VAIN {
+                    return None;
+                }
+                let said = || format!("see {}", replica.log.path().display());
+                reason = Some(failed.reason.unwrap_or_else(said));
+            }
+            reason.map(|reason| format!("{} cannot start: {reason}", service.name))
+        })
+    }
+
+    /// Lets all leave, stage by stage: whoever calls goes before whoever is called.
+    pub async fn leave(&self) {
+        for stage in self.stages.values() {
+            stage.leave.cancel();
+            stage.lives.close();
+            stage.lives.wait().await;
+        }
+    }
+
+    /// Answers clients of the control socket.
+    pub fn answer(&self) -> impl Fn(Request) -> Response + Clone + Send + Sync + 'static {
+        let replicas = self.replicas.clone();
+        move |request| match request {
+            Request::List => Response::List {
+                replicas: replicas.iter().map(|replica| replica.describe()).collect(),
+            },
+            Request::Kill { name, signal } => {
+                let replica = replicas.iter().find(|replica| replica.name == name);
+                match replica.map(|replica| replica.signal(signal)) {
+                    Some(Ok(Some(pid))) => Response::Done { ok: true, pid },
+                    Some(Ok(None)) => Response::Refused {
+                        error: format!("{name} is not running at this moment"),
+                    },
+                    Some(Err(error)) => Response::Refused {
+                        error: format!("{name} does not get the signal: {error}"),
+                    },
+                    None => Response::Refused {
+                        error: format!("no replica is called {name}"),
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `seawall up`: the supervisor. Starts every replica as a child process, restarts what dies,
+//! and stops everything in order at the end.
+mod data;
+mod event;
+mod fleet;
+mod logs;
+mod probe;
+mod replica;
+mod screen;
+mod settings;
+mod table;
+
+use crate::{control, ports::Layout};
+use data::DataFolder;
+use event::Event;
+use fleet::Fleet;
+use screen::Screen;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+/// How often the children's logs are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Not ready by then? The table is printed all the same, so that people see who is missing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Settings of `seawall up`. Everything else (LOG_LEVEL, TZ, CRON_SCHEDULE, SMTP_URL, REDIS_URL,
+/// OTEL_*, ORDER_DATABASE_URL and the like) reaches the services from the environment.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub layout: Layout,
+    /// Folder of all state: databases, queue, logs, secrets
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SEAWALL_DATA",
+        default_value = ".seawall"
+    )]
+    pub data: PathBuf,
+    /// Start without fault points, so that nothing can be broken on purpose
+    #[arg(long)]
+    pub no_chaos: bool,
+}
+
+/// Runs the platform until a signal stops it, or a setting that no service can start with.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let data = DataFolder::open(&args.data)?;
+    args.layout.check().await?;
+    let socket = control::listen(data.path())?;
+    let (events, receiver) = mpsc::unbounded_channel();
+    let mut supervisor = Supervisor {
+        started: Instant::now(),
+        screen: Screen::new(),
+        fleet: Fleet::start(&args, &data, &events)?,
+        events: receiver,
+        console: format!("http://localhost:{}", args.layout.port),
+        data,
+    };
+    tokio::spawn(control::serve(socket, supervisor.fleet.answer()));
+    let fatal = supervisor.watch(&mut signals).await;
+    supervisor.stop(&mut signals).await;
+    supervisor.screen.close();
+    Ok(match fatal {
+        Some(reason) => {
+            eprintln!("seawall: {reason}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    })
+}
+
+struct Supervisor {
+    started: Instant,
+    screen: Screen,
+    fleet: Fleet,
+    events: mpsc::UnboundedReceiver<Event>,
+    console: String,
+    /// Locked as long as this lives.
+    data: DataFolder,
+}
+
+impl Supervisor {
+    /// Reports what happens until a signal comes (None) or a service cannot start at all (why).
+    async fn watch(&mut self, signals: &mut Signals) -> Option<String> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut announced = false;
+        loop {
+            tokio::select! {
+                () = signals.next() => return None,
+                Some(event) = self.events.recv() => {
+                    // Until then the table says who is ready.
+                    if announced || event.is_bad() {
+                        self.screen.event(&event);
+                    }
+                    if let Some(reason) = self.fleet.hopeless() {
+                        return Some(reason);
+                    }
+                }
+                _ = tick.tick() => self.logs(),
+            }
+            if !announced && (self.fleet.ready() || self.started.elapsed() > PATIENCE) {
+                announced = true;
+                self.screen.text(&table::render(self));
+            }
+        }
+    }
+
+    /// Lets every replica drain, callers first; at a second signal kills what is left.
+    async fn stop(&mut self, signals: &mut Signals) {
+        let began = Instant::now();
+        self.screen
+            .note("stopping (the same signal again kills at once)");
+        let kill = self.fleet.kill.clone();
+        let mut tick = interval(TICK);
+        let mut left = std::pin::pin!(self.fleet.leave());
+        loop {
+            tokio::select! {
+                () = &mut left => break,
+                () = signals.next() => kill.cancel(),
+                Some(event) = self.events.recv() => self.screen.event(&event),
+                _ = tick.tick() => self.logs(),
+            }
+        }
+        while let Ok(event) = self.events.try_recv() {
+            self.screen.event(&event);
+        }
+        let took = began.elapsed().as_secs_f32();
+        self.screen.note(&format!("stopped in {took:.1} s"));
+    }
+
+    fn logs(&self) {
+        for replica in &self.fleet.replicas {
+            if replica.is_new() {
+                continue;
+            }
+            for line in replica.log.appended() {
+                if let Some(line) = logs::notable(&line) {
+                    self.screen.child(&replica.name, &line);
+                }
+            }
+        }
+        self.screen.tick();
+    }
+}
+
+/// The signals that end the supervisor.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

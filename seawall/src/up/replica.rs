@@ -1,0 +1,325 @@
+//! One replica's life, death and next life.
+use super::{
+    event::{Event, EventKind},
+    logs::LogFile,
+    probe,
+};
+use crate::{
+    control::{self, Signal, State},
+    ports::{Place, url},
+};
+use chrono::{DateTime, Utc};
+use rand::RngExt as _;
+use rustix::process::{Pid, kill_process};
+use std::{
+    ffi::OsString,
+    io,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    process::{Child, Command},
+    sync::{mpsc::UnboundedSender, watch},
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A replica that has been ready for so long starts again at once when it dies.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// Pause before the second start in a row; it doubles with each further one.
+const BACKOFF: Duration = Duration::from_millis(100);
+/// The longest pause.
+const BACKOFF_LIMIT: Duration = Duration::from_secs(5);
+/// A start that takes longer is worth looking at.
+const NEW: Duration = Duration::from_secs(5);
+/// How long a replica may take to drain.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// A replica: what stays the same over its lives, and its present state.
+#[derive(Debug)]
+pub struct Replica {
+    /// `SERVICE-N`.
+    pub name: String,
+    /// Its service, number and ports.
+    pub place: Place,
+    /// What it writes.
+    pub log: LogFile,
+    environment: Vec<(String, OsString)>,
+    status: watch::Sender<Status>,
+    events: UnboundedSender<Event>,
+}
+
+/// The present state of a replica.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// None between two lives.
+    pub pid: Option<u32>,
+    /// Where it is in its life.
+    pub state: State,
+    /// Starts after the first.
+    pub restarts: u32,
+    /// Of the present or last process.
+    pub started_at: DateTime<Utc>,
+    /// It was ready once, in whichever life.
+    pub proven: bool,
+    /// How it last failed to get ready.
+    pub failed_start: Option<FailedStart>,
+}
+
+/// A process that ended before it was ready.
+#[derive(Debug, Clone)]
+pub struct FailedStart {
+    /// Exit code; None after a signal.
+    pub code: Option<i32>,
+    /// What it said last.
+    pub reason: Option<String>,
+}
+
+/// How one life ended.
+enum End {
+    Asked,
+    Died(io::Result<ExitStatus>),
+}
+
+impl Replica {
+    /// Not started yet.
+    pub fn new(
+        place: Place,
+        log: LogFile,
+        environment: Vec<(String, OsString)>,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        let status = Status {
+            pid: None,
+            state: State::Starting,
+            restarts: 0,
+            started_at: Utc::now(),
+            proven: false,
+            failed_start: None,
+        };
+        Self {
+            name: place.name(),
+            place,
+            log,
+            environment,
+            status: watch::Sender::new(status),
+            events,
+        }
+    }
+
+    /// A copy of the present state.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Whether it may still fail to start; then its last words are reported with its death, and
+    /// nobody has to look at them before.
+    pub fn is_new(&self) -> bool {
+        let status = self.status.borrow();
+        let age = (Utc::now() - status.started_at).to_std();
+        status.state == State::Starting && age.is_ok_and(|age| age < NEW)
+    }
+
+    /// As clients of the control socket see it.
+    pub fn describe(&self) -> control::Replica {
+        let status = self.status();
+        control::Replica {
+            name: self.name.clone(),
+            service: self.place.service.name.to_owned(),
+            replica: self.place.replica,
+            pid: status.pid,
+            state: status.state,
+            restarts: status.restarts,
+            started_at: status.started_at,
+            api: url(self.place.api),
+            ops: url(self.place.ops),
+        }
+    }
+
+    /// Sends `signal` to the present process and tells its pid; None when there is none.
+    pub fn signal(&self, signal: Signal) -> io::Result<Option<u32>> {
+        let Some(pid) = self.status().pid else {
+            return Ok(None);
+        };
+        self.send(signal.into())?;
+        if signal == Signal::Term {
+            self.set_state(State::Stopping);
+        }
+        self.tell(EventKind::Signalled(signal));
+        Ok(Some(pid))
+    }
+
+    /// Lives until `leave`, then drains; at `kill` it ends at once.
+    pub async fn live(self: Arc<Self>, leave: CancellationToken, kill: CancellationToken) {
+        let mut short_lives = 0;
+        while !leave.is_cancelled() {
+            let (end, ready_for) = self.one_life(&leave, &kill).await;
+            let End::Died(how) = end else { break };
+            if ready_for.is_some_and(|time| time >= HEALTHY) {
+                short_lives = 0;
+            }
+            let pause = pause(short_lives);
+            short_lives += 1;
+            self.died(how, ready_for.is_some(), pause);
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = leave.cancelled() => {}
+            }
+            self.status.send_modify(|status| status.restarts += 1);
+        }
+    }
+
+    /// From start to end, and how long it was ready.
+    async fn one_life(
+        &self,
+        leave: &CancellationToken,
+        kill: &CancellationToken,
+    ) -> (End, Option<Duration>) {
+        let mut child = match self.start() {
+            Ok(child) => child,
+            Err(error) => return (End::Died(Err(error)), None),
+        };
+        let mut ready = None;
+        let end = tokio::select! {
+            end = child.wait() => End::Died(end),
+            () = self.health(&mut ready) => {
+                self.tell(EventKind::Silent);
+                End::Died(self.kill(&mut child).await)
+            }
+            () = leave.cancelled() => {
+                self.drain(&mut child, kill).await;
+                End::Asked
+            }
+        };
+        // No await since the process was reaped: nobody can have seen its pid in between.
+        self.status.send_modify(|status| status.pid = None);
+        (end, ready.map(|ready: Instant| ready.elapsed()))
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        let log = self.log.writer()?;
+        // This very program, even if its file was replaced by a newer build meanwhile.
+        let child = Command::new("/proc/self/exe")
+            .arg0("seawall")
+            .arg(self.place.service.name)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C in a terminal is for the supervisor alone: it stops the others in order.
+            .process_group(0)
+            .spawn()?;
+        self.status.send_modify(|status| {
+            status.pid = child.id();
+            status.state = State::Starting;
+            status.started_at = Utc::now();
+        });
+        Ok(child)
+    }
+
+    /// Follows the replica's health; returns when it hangs. Sets `ready` when it is.
+    async fn health(&self, ready: &mut Option<Instant>) {
+        let started = Instant::now();
+        if !probe::until_ready(self.place.ops).await {
+            return;
+        }
+        *ready = Some(Instant::now());
+        self.status.send_modify(|status| {
+            status.proven = true;
+            status.failed_start = None;
+            if status.state == State::Starting {
+                status.state = State::Ready;
+            }
+        });
+        let pid = self.status().pid.unwrap_or_default();
+        self.tell(EventKind::Ready(pid, started.elapsed()));
+        probe::until_silent(self.place.ops).await;
+    }
+
+    async fn drain(&self, child: &mut Child, kill: &CancellationToken) {
+        self.set_state(State::Stopping);
+        // The second signal wakes one that was frozen, so that it can drain, too. An error means
+        // that it is gone already.
+        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::CONT] {
+            let _ = self.send(signal);
+        }
+        let end = tokio::select! {
+            end = child.wait() => end,
+            () = kill.cancelled() => self.kill(child).await,
+            () = sleep(DRAIN_LIMIT) => {
+                self.tell(EventKind::Stubborn);
+                self.kill(child).await
+            }
+        };
+        if let Ok(end) = end {
+            self.tell(EventKind::Left(end));
+        }
+    }
+
+    async fn kill(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        child.start_kill()?;
+        child.wait().await
+    }
+
+    fn died(&self, how: io::Result<ExitStatus>, was_ready: bool, pause: Duration) {
+        let reason = (!was_ready).then(|| self.log.last_words()).flatten();
+        self.status.send_modify(|status| {
+            status.state = State::Backoff;
+            if !was_ready {
+                let code = how.as_ref().ok().and_then(ExitStatus::code);
+                let reason = reason.clone();
+                status.failed_start = Some(FailedStart { code, reason });
+            }
+        });
+        self.tell(match how {
+            Ok(status) => EventKind::Died(status, reason, pause),
+            Err(error) => EventKind::NotStarted(error, pause),
+        });
+    }
+
+    /// As long as the process is not reaped its pid is its own, so this can't hit a stranger.
+    fn send(&self, signal: rustix::process::Signal) -> io::Result<()> {
+        let pid = self.status().pid.and_then(|pid| i32::try_from(pid).ok());
+        match pid.and_then(Pid::from_raw) {
+            Some(pid) => Ok(kill_process(pid, signal)?),
+            None => Ok(()),
+        }
+    }
+
+    fn set_state(&self, state: State) {
+        self.status.send_modify(|status| status.state = state);
+    }
+
+    fn tell(&self, kind: EventKind) {
+        let replica = self.name.clone();
+        // Nobody listens once the supervisor is on its way out.
+        let _ = self.events.send(Event { replica, kind });
+    }
+}
+
+/// None after a healthy life, then doubling, with a quarter of jitter so that replicas which died
+/// together don't start together for ever.
+fn pause(short_lives: u32) -> Duration {
+    let Some(doublings) = short_lives.checked_sub(1) else {
+        return Duration::ZERO;
+    };
+    let pause = BACKOFF * 2_u32.pow(doublings.min(16));
+    pause
+        .min(BACKOFF_LIMIT)
+        .mul_f64(rand::rng().random_range(0.75..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_restart_is_immediate_and_the_pause_grows_to_its_limit() {
+        assert_eq!(pause(0), Duration::ZERO);
+        assert!((75..=100).contains(&pause(1).as_millis()));
+        assert!((600..=800).contains(&pause(4).as_millis()));
+        assert!((3750..=5000).contains(&pause(7).as_millis()));
+        assert!(pause(u32::MAX) <= BACKOFF_LIMIT);
+    }
+}

@@ -1,0 +1,79 @@
+//! The environment of each replica: what tells it where it is and whom it may call.
+use super::{Args, data::DataFolder};
+use crate::{
+    ports::{Place, url},
+    services::{self, Service},
+    tether,
+};
+use std::{env, ffi::OsString};
+
+/// Variables for the replica at `place`, on top of this process's own environment, so that
+/// LOG_LEVEL, TZ and the like pass through.
+pub fn environment(
+    args: &Args,
+    data: &DataFolder,
+    place: &Place,
+) -> anyhow::Result<Vec<(String, OsString)>> {
+    let service = place.service;
+    let mut vars: Vec<(String, OsString)> = vec![
+        (
+            tether::PARENT_PID.into(),
+            std::process::id().to_string().into(),
+        ),
+        (tether::REPLICA.into(), place.name().into()),
+        ("APP_ENV".into(), "development".into()),
+        ("LISTEN".into(), format!("127.0.0.1:{}", place.api).into()),
+        (
+            "OPS_LISTEN".into(),
+            format!("127.0.0.1:{}", place.ops).into(),
+        ),
+        ("LOG_FORMAT".into(), "json".into()),
+        ("CHAOS_ENABLED".into(), (!args.no_chaos).to_string().into()),
+    ];
+    if service.api.is_none() {
+        // They share the public port; what tells them apart is their ops port.
+        vars.push(("REUSE_PORT".into(), "true".into()));
+        let urls = join(args.layout.places_of(service).map(|place| url(place.ops)));
+        vars.push((variable(service, "OPS_URLS"), urls));
+    }
+    if !given("STOP_TIMEOUT") {
+        // So that a replica which can't finish says so before it is killed.
+        vars.push(("STOP_TIMEOUT".into(), "8s".into()));
+    }
+    if service.database {
+        // One URL cannot serve several services, so another database has a name of its own.
+        let own = variable(service, "DATABASE_URL");
+        let file = data.sqlite(&format!("{}.db", service.name))?;
+        let database = env::var_os(own).unwrap_or_else(|| file.into());
+        vars.push(("DATABASE_URL".into(), database));
+    }
+    if service.queue && !given("REDIS_URL") {
+        vars.push(("QUEUE_DATABASE_URL".into(), data.sqlite("queue.db")?.into()));
+    }
+    for name in service.secrets {
+        let variable = format!("{name}_FILE");
+        if !given(name) && !given(&variable) {
+            let file = name.trim_end_matches("_SECRET").to_lowercase();
+            vars.push((variable, data.secret(&file)?.into()));
+        }
+    }
+    for peer in service.calls {
+        let peer = services::find(peer).expect("a test checks the table");
+        let urls = join(args.layout.places_of(peer).map(|place| url(place.api)));
+        vars.push((variable(peer, "URLS"), urls));
+    }
+    Ok(vars)
+}
+
+/// Such as `ORDER_URLS`.
+fn variable(service: &Service, suffix: &str) -> String {
+    format!("{}_{suffix}", service.name.to_uppercase())
+}
+
+fn join(urls: impl Iterator<Item = String>) -> OsString {
+    urls.collect::<Vec<_>>().join(",").into()
+}
+
+fn given(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,133 @@
+//! Passing a request on to the service it is for.
+use crate::App;
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+        uri::PathAndQuery,
+    },
+    response::IntoResponse as _,
+};
+use bytes::Bytes;
+use client::{Call, Replay, Upstream};
+use futures::TryStreamExt as _;
+use service::Problem;
+use uuid::Uuid;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What a client may tell a service; everything else ends here.
+const PASSED_ON: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY];
+const PROBLEM: &str = "application/problem+json";
+
+/// Sends the request to `upstream`, without the `/api` in front, and brings back its answer.
+pub async fn forward(app: &App, upstream: &Upstream, request: Request) -> Response<Body> {
+    let Ok(_slot) = app.in_flight.try_acquire() else {
+        app.metrics.shed.inc();
+        return overloaded().into_response();
+    };
+    let call = match call(request).await {
+        Ok(call) => call,
+        Err(problem) => return problem.into_response(),
+    };
+    match upstream.send(call).await {
+        Ok(answer) => bring_back(answer),
+        Err(error) => refuse(&error).into_response(),
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many requests at once",
+    )
+    .retry_after(1)
+}
+
+async fn call(request: Request) -> Result<Call, Problem> {
+    let (parts, body) = request.into_parts();
+    let inner = parts
+        .uri
+        .path_and_query()
+        .and_then(|p| p.as_str().strip_prefix("/api"));
+    let path: PathAndQuery = inner
+        .and_then(|p| p.parse().ok())
+        .ok_or_else(Problem::not_found)?;
+    let mut headers = HeaderMap::with_capacity(PASSED_ON.len());
+    for name in PASSED_ON {
+        for value in parts.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    // With a key, a POST may be repeated on another replica without harm.
+    if parts.method == Method::POST && !headers.contains_key(IDEMPOTENCY_KEY) {
+        let key = Uuid::now_v7().to_string();
+        headers.insert(
+            IDEMPOTENCY_KEY,
+            HeaderValue::try_from(key).expect("a UUID is visible ASCII"),
+        );
+    }
+    Ok(Call {
+        headers,
+        body: collect(body).await?,
+        replay: Replay::Safe,
+        ..Call::new(parts.method, path)
+    })
+}
+
+/// The body, which `layers` has read already: one chunk in memory.
+async fn collect(body: Body) -> Result<Bytes, Problem> {
+    let chunks: Vec<Bytes> = body
+        .into_data_stream()
+        .try_collect()
+        .await
+        .map_err(|e| Problem::internal(&e))?;
+    Ok(match <[Bytes; 1]>::try_from(chunks) {
+        Ok([only]) => only,
+        Err(chunks) => chunks.concat().into(),
+    })
+}
+
+fn bring_back(answer: Response<Bytes>) -> Response<Body> {
+    let is_problem = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|v| v == PROBLEM);
+    if is_problem {
+        answer.map(|body| Body::from(outside(&body).unwrap_or(body)))
+    } else {
+        answer.map(Body::from)
+    }
+}
+
+/// A problem names the path that the client asked for, not the one inside.
+fn outside(body: &[u8]) -> Option<Bytes> {
+    let mut problem: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).ok()?;
+    let instance = format!("/api{}", problem.get("instance")?.as_str()?);
+    problem.insert("instance".to_owned(), instance.into());
+    serde_json::to_vec(&problem).ok().map(Bytes::from)
+}
+
+fn refuse(error: &client::Error) -> Problem {
+    match error {
+        client::Error::Timeout { upstream } | client::Error::Expired { upstream } => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "It took too long",
+        )
+        .detail(format!(
+            "{upstream} did not answer in time; the request may have been carried out"
+        ))
+        .retry_after(1),
+        client::Error::Unavailable { upstream, .. } => Problem::unavailable(upstream, error),
+        error => {
+            let mut problem = Problem::unavailable("a service behind the gateway", error);
+            problem.status = StatusCode::BAD_GATEWAY;
+            problem.code = "bad_gateway";
+            problem
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What an order is: validation, its id, its states. No IO here.
+use chrono::{DateTime, Utc};
+use contracts::{event::Event, event::Kind, order, reservation::Reservation};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Deserialize;
+use service::Problem;
+use sha2::Sha256;
+use uuid::Uuid;
+
+/// Most pieces in one order.
+pub const MAX_QUANTITY: i64 = 1000;
+
+/// What a customer sends.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrder {
+    #[schema(example = "PROD-001", max_length = 64)]
+    pub product_id: String,
+    #[schema(example = 2, minimum = 1, maximum = 1000)]
+    pub quantity: i64,
+    #[schema(example = "a@example.com", max_length = 254)]
+    pub email: String,
+}
+
+/// Where an order stands in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "TEXT", rename_all = "snake_case")]
+pub enum Status {
+    Confirmed,
+    Cancelled,
+    /// A tombstone: the hold for this id ran out before an order came, so none may come any more.
+    Expired,
+}
+
+/// An order as stored.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Order {
+    pub id: Uuid,
+    pub product_id: String,
+    pub quantity: i64,
+    pub email: String,
+    pub status: Status,
+    pub total_minor: i64,
+    pub currency: String,
+    pub created_at: DateTime<Utc>,
+}
+
+impl NewOrder {
+    /// # Errors
+    /// 422 that names the field.
+    pub fn validate(&self) -> Result<(), Problem> {
+        let product = &self.product_id;
+        if !(1..=64).contains(&product.len())
+            || !product
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return Err(Problem::invalid(
+                "/product_id",
+                "must be 1 to 64 letters, digits and hyphens",
+            ));
+        }
+        if !(1..=MAX_QUANTITY).contains(&self.quantity) {
+            return Err(Problem::invalid(
+                "/quantity",
+                format!("must be 1 to {MAX_QUANTITY}"),
+            ));
+        }
+        if !is_email(&self.email) {
+            return Err(Problem::invalid(
+                "/email",
+                "must be an address like name@example.com",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A plain `local@domain` of visible ASCII: strict enough that nothing can be smuggled into a mail header.
+fn is_email(text: &str) -> bool {
+    let atom = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-.".contains(&b);
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    text.len() <= 254
+        && (1..=64).contains(&local.len())
+        && local.bytes().all(atom)
+        && !local.split('.').any(str::is_empty)
+        && domain.contains('.')
+        && domain.split('.').all(label)
+}
+
+/// The order id that belongs to an idempotency key. The same key gives the same id on every replica;
+/// without the secret it can't be guessed (UUID version 8, RFC 9562 section 5.8).
+pub fn id_for(secret: &[u8], key: &str) -> Uuid {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(b"POST /orders\0");
+    mac.update(key.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Uuid::new_v8(bytes)
+}
+
+/// Is this an idempotency key we take: 1 to 255 visible ASCII characters?
+pub fn is_key(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+impl Order {
+    /// A confirmed order for reserved stock; `None` when the total leaves the range of money.
+    pub fn confirmed(new: NewOrder, reservation: &Reservation, now: DateTime<Utc>) -> Option<Self> {
+        Some(Self {
+            id: reservation.order_id,
+            product_id: new.product_id,
+            quantity: new.quantity,
+            email: new.email,
+            status: Status::Confirmed,
+            total_minor: reservation.unit_price_minor.checked_mul(new.quantity)?,
+            currency: reservation.currency.clone(),
+            created_at: now,
+        })
+    }
+
+    /// Does this order say what the customer now sends under the same key?
+    pub fn answers(&self, new: &NewOrder) -> bool {
+        (&self.product_id, self.quantity, &self.email)
+            == (&new.product_id, new.quantity, &new.email)
+    }
+
+    /// As others see it; `None` for a tombstone.
+    pub fn view(self) -> Option<order::Order> {
+        let status = match self.status {
+            Status::Confirmed => order::Status::Confirmed,
+            Status::Cancelled => order::Status::Cancelled,
+            Status::Expired => return None,
+        };
+        Some(order::Order {
+            id: self.id,
+            product_id: self.product_id,
+            quantity: self.quantity,
+            email: self.email,
+            status,
+            total_minor: self.total_minor,
+            currency: self.currency,
+            created_at: self.created_at,
+        })
+    }
+
+    /// What to tell the others about its present state.
+    pub fn event(&self) -> Option<Event> {
+        let order = self.clone().view()?;
+        let kind = match order.status {
+            order::Status::Confirmed => Kind::OrderConfirmed,
+            order::Status::Cancelled => Kind::OrderCancelled,
+        };
+        Some(Event {
+            id: Uuid::now_v7(),
+            kind,
+            order,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_plain_addresses() {
+        for good in [
+            "a@example.com",
+            "first.last+tag@sub.example.co",
+            "o'hara@example.org",
+        ] {
+            assert!(is_email(good), "{good}");
+        }
+        let long = format!("{}@example.com", "x".repeat(250));
+        for bad in [
+            "",
+            "a",
+            "a@b",
+            "@example.com",
+            "a@",
+            "a@b@example.com",
+            "a@b.c\r\nBcc: x@y.z",
+            "a b@example.com",
+            "a..b@example.com",
+            ".a@example.com",
+            "ä@example.com",
+            "a@exa mple.com",
+            "a@-x.com",
+            "a@x..com",
+            "\"a\"@example.com",
+            "a@example.com\0",
+            &long,
+        ] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_follow_the_key_and_the_secret() {
+        assert_eq!(id_for(b"s", "k"), id_for(b"s", "k"));
+        assert_ne!(id_for(b"s", "k"), id_for(b"s", "l"));
+        assert_ne!(id_for(b"s", "k"), id_for(b"t", "k"));
+        assert_eq!(id_for(b"s", "k").get_version_num(), 8);
+    }
+
+    #[test]
+    fn keys_are_visible_ascii() {
+        assert!(is_key("a") && is_key(&"x".repeat(255)));
+        for bad in ["", "a b", "a\n", "é", &"x".repeat(256)] {
+            assert!(!is_key(bad), "{bad:?}");
+        }
+    }
+}

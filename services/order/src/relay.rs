@@ -1,0 +1,136 @@
+//! Brings events from the outbox to the queue, again and again until they are acknowledged.
+//!
+//! What this replica has just committed it pushes at once, from memory. What is not acknowledged in
+//! time, by whichever replica it was written, is claimed from the table and pushed again: after a
+//! crash, a lost queue or a slow consumer. The queue drops what it still holds, consumers drop the rest.
+use crate::store::{Delivery, Store};
+use queue::{NewJob, Queue};
+use std::{collections::HashMap, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Events not acknowledged within this time are pushed again.
+pub const REDELIVER: Duration = Duration::from_secs(5);
+/// With more jobs than this waiting, the table keeps the backlog.
+const DEEP: u64 = 2000;
+const BATCH: usize = 256;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Where committed events are handed over.
+#[derive(Clone)]
+pub struct Outbox(mpsc::Sender<Vec<Delivery>>);
+
+impl Outbox {
+    /// Passes on what was just committed. When the relay is behind, the table has it all the same.
+    pub fn hand_over(&self, deliveries: Vec<Delivery>) {
+        self.0.try_send(deliveries).ok();
+    }
+}
+
+/// The background task, and the end of it that orders are handed to.
+pub struct Relay {
+    store: Store,
+    queue: Queue,
+    fresh: mpsc::Receiver<Vec<Delivery>>,
+    /// Queues that are deep, as of the last tick.
+    deep: Vec<String>,
+    failing: bool,
+}
+
+impl Relay {
+    pub fn new(store: Store, queue: Queue) -> (Self, Outbox) {
+        let (sender, fresh) = mpsc::channel(256);
+        let relay = Self {
+            store,
+            queue,
+            fresh,
+            deep: Vec::new(),
+            failing: false,
+        };
+        (relay, Outbox(sender))
+    }
+
+    /// Runs until stopped; outages of the database or the queue are waited out.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut fresh = Vec::new();
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = self.fresh.recv_many(&mut fresh, 16) => self.push(fresh.drain(..).flatten().collect()).await,
+                _ = tick.tick() => self.redeliver().await,
+            };
+            self.note(outcome);
+        }
+        // The requests have ended: what they left goes out before we do.
+        while let Ok(deliveries) = self.fresh.try_recv() {
+            fresh.push(deliveries);
+        }
+        let outcome = self.push(fresh.drain(..).flatten().collect()).await;
+        self.note(outcome);
+        Ok(())
+    }
+
+    /// Claims what is overdue, batch after batch, and pushes it.
+    async fn redeliver(&mut self) -> anyhow::Result<()> {
+        let due = self.store.any_due(db::now()).await?;
+        if !due && self.deep.is_empty() {
+            return Ok(());
+        }
+        self.deep = self.deep_queues().await?;
+        loop {
+            let claimed = self
+                .store
+                .claim_due(db::now(), REDELIVER, BATCH as i64, &self.deep)
+                .await?;
+            let full = claimed.len() == BATCH;
+            self.push(claimed).await?;
+            if !full {
+                return Ok(());
+            }
+            self.deep = self.deep_queues().await?;
+        }
+    }
+
+    async fn deep_queues(&self) -> anyhow::Result<Vec<String>> {
+        let mut deep = Vec::new();
+        for name in crate::CONSUMERS {
+            if self.queue.stats(name).await?.waiting > DEEP {
+                deep.push(name.to_owned());
+            }
+        }
+        Ok(deep)
+    }
+
+    /// One push for each queue.
+    async fn push(&mut self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
+        let mut queues: HashMap<String, Vec<NewJob>> = HashMap::new();
+        for delivery in deliveries {
+            if !self.deep.contains(&delivery.queue) {
+                queues
+                    .entry(delivery.queue.clone())
+                    .or_default()
+                    .push(delivery.job()?);
+            }
+        }
+        for (queue, jobs) in queues {
+            for jobs in jobs.chunks(BATCH) {
+                self.queue.push(&queue, jobs).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One line when an outage begins and one when it ends.
+    fn note(&mut self, outcome: anyhow::Result<()>) {
+        match outcome {
+            Ok(()) if self.failing => tracing::info!("the outbox is being delivered again"),
+            Err(error) if !self.failing => {
+                tracing::warn!("the outbox can't be delivered for now: {error:#}")
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The routes of the order service.
+use crate::{
+    App,
+    error::{Error, Result},
+    order::{self, NewOrder},
+    place, relay,
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    routing::{get, post},
+};
+use chrono::{DateTime, Utc};
+use contracts::order::{Acknowledge, Order, Sales, Settle, Settled, Touch, Touched};
+use serde::Deserialize;
+use service::{Cursor, Json, Page, Path, ProblemBody, Query};
+use std::time::Instant;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+const KEY: &str = "idempotency-key";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+pub fn routes(app: App) -> Router {
+    let (public, api) = OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show))
+        .routes(routes!(cancel))
+        .split_for_parts();
+    public
+        .route("/openapi.json", get(async || Json(api)))
+        // For other services only; the gateway doesn't pass these on.
+        .route("/orders/settle", post(settle))
+        .route("/orders/touch", post(touch))
+        .route("/outbox/acknowledge", post(acknowledge))
+        .route("/sales", get(sales))
+        .with_state(app)
+}
+
+/// Buy: reserves stock and records the order.
+///
+/// Send an `Idempotency-Key` of your own to make a repeat safe: the same key gives the same order.
+#[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    responses(
+        (status = 201, body = Order, description = "The order; with `Idempotent-Replayed: true` if it was there before"),
+        (status = 409, body = ProblemBody, description = "`sold_out`, or `order_expired`", content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, description = "A field is not valid, or the key belongs to another order", content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, description = "Try again after `Retry-After` seconds", content_type = "application/problem+json"),
+    ))]
+async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(new): Json<NewOrder>,
+) -> Result<(StatusCode, HeaderMap, Json<Order>)> {
+    let started = Instant::now();
+    let key = key(&headers)?;
+    let product = new.product_id.clone();
+    let placed = place::place(&app, &key, new).await;
+    app.metrics
+        .duration
+        .observe(started.elapsed().as_secs_f64());
+    match &placed {
+        Ok(placed) if placed.replayed => app.metrics.placed("replayed", &product),
+        Ok(_) => app.metrics.placed("confirmed", &product),
+        Err(error) => app.metrics.placed(
+            error.label(),
+            if matches!(error, Error::SoldOut) {
+                &product
+            } else {
+                "unknown"
+            },
+        ),
+    }
+    let placed = placed?;
+    let mut headers = HeaderMap::new();
+    if placed.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    let order = placed.order.view().ok_or(Error::Expired)?;
+    Ok((StatusCode::CREATED, headers, Json(order)))
+}
+
+/// The caller's key; one of our own for callers that don't care.
+fn key(headers: &HeaderMap) -> Result<String> {
+    let mut keys = headers.get_all(KEY).iter();
+    let Some(key) = keys.next() else {
+        return Ok(Uuid::now_v7().to_string());
+    };
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|k| order::is_key(k) && keys.next().is_none());
+    key.map(str::to_owned).ok_or(Error::InvalidKey)
+}
+
+/// Orders, newest first.
+#[utoipa::path(get, path = "/orders", tag = "orders", params(Cursor), responses((status = 200, body = Page<Order>)))]
+async fn list(State(app): State<App>, Query(cursor): Query<Cursor>) -> Result<Json<Page<Order>>> {
+    let limit = cursor.limit().map_err(Error::Invalid)?;
+    let after = cursor.after(parse_cursor).map_err(Error::Invalid)?;
+    let orders = app.store.list(limit as i64 + 1, after).await?;
+    let orders = orders.into_iter().filter_map(order::Order::view).collect();
+    Ok(Json(Page::new(orders, limit, |o: &Order| {
+        format!("{}_{}", o.created_at.timestamp_micros(), o.id)
+    })))
+}
+
+fn parse_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let (micros, id) = text.split_once('_')?;
+    Some((
+        DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+        id.parse().ok()?,
+    ))
+}
+
+/// One order.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = Order),
+    (status = 404, body = ProblemBody, description = "`order_not_found`", content_type = "application/problem+json"),
+))]
+async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order>> {
+    let order = app.store.get(id).await?.and_then(order::Order::view);
+    order.map(Json).ok_or(Error::NotFound)
+}
+
+/// Cancels an order: its stock goes back on the shelf and the customer is told, once.
+#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = Order, description = "The cancelled order, also when it was cancelled before"),
+    (status = 404, body = ProblemBody, description = "`order_not_found`", content_type = "application/problem+json"),
+))]
+async fn cancel(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order>> {
+    let cancelled = app.store.cancel(id, db::now() + relay::REDELIVER).await?;
+    let order = match cancelled {
+        Some((order, deliveries)) => {
+            app.outbox.hand_over(deliveries);
+            Some(order)
+        }
+        None => app.store.get(id).await?,
+    };
+    order
+        .and_then(order::Order::view)
+        .map(Json)
+        .ok_or(Error::NotFound)
+}
+
+async fn settle(State(app): State<App>, Json(settle): Json<Settle>) -> Result<Json<Settled>> {
+    let orders = if settle.holds.is_empty() {
+        Vec::new()
+    } else {
+        app.store.settle(&settle.holds).await?
+    };
+    Ok(Json(Settled { orders }))
+}
+
+async fn acknowledge(State(app): State<App>, Json(done): Json<Acknowledge>) -> Result<StatusCode> {
+    if !done.event_ids.is_empty() {
+        app.store.acknowledge(&done.queue, &done.event_ids).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn touch(State(app): State<App>, Json(touch): Json<Touch>) -> Result<Json<Touched>> {
+    let touched = app
+        .store
+        .touch(touch.since, touch.stamp, touch.limit.clamp(1, 1000))
+        .await?;
+    Ok(Json(Touched {
+        touched: touched.len() as u64,
+        last: touched.into_iter().max(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Between {
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+}
+
+async fn sales(State(app): State<App>, Query(between): Query<Between>) -> Result<Json<Sales>> {
+    let Between { from, to } = between;
+    let items = app.store.sales(from, to).await?;
+    Ok(Json(Sales { from, to, items }))
+}
