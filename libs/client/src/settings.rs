@@ -3,6 +3,7 @@ use std::time::Duration;
 
 /// How calls to other services behave. Flatten it into the service's own config.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Calls to other services")]
 pub struct Settings {
     /// Longest time a call may take with all its retries; a shorter deadline of the caller wins.

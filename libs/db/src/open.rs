@@ -14,6 +14,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which database, and how many connections to it.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Settings {
     /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`. When left out, a SQLite file named after the service.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = url)]

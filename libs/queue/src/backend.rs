@@ -138,12 +138,13 @@ impl Backend {
     pub async fn rescue(
         &self,
         queue: &str,
-        judge_until: Instant,
+        judge: bool,
+        in_time: Instant,
         options: &Options,
     ) -> Result<Rescue, Error> {
         match self {
-            Self::Sqlite(b) => b.rescue(queue, judge_until, options).await,
-            Self::Redis(b) => b.rescue(queue, judge_until, options).await,
+            Self::Sqlite(b) => b.rescue(queue, judge, in_time, options).await,
+            Self::Redis(b) => b.rescue(queue, judge, in_time, options).await,
         }
     }
 

@@ -45,9 +45,11 @@ pub(crate) enum Outcome {
 /// What a look for dead workers found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Rescue {
-    /// So many jobs were taken from workers whose lease had run out.
+    /// So many jobs were taken from workers whose lease had run out; none if leases were not to
+    /// be judged.
     Took(u64),
-    /// The backend got to it too late for a fair judgement, so nothing was taken.
+    /// The backend got to it too late. What kept it may have kept the owners from renewing too, so
+    /// nothing was taken.
     TooLate,
 }
 

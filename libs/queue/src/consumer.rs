@@ -13,7 +13,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -142,28 +142,25 @@ impl Consumer {
 
     /// Renews, rescues and trims until it is aborted.
     ///
-    /// A lease is judged only by a consumer that has been in touch with the backend for as long as
-    /// a lease lasts: after an outage, or after this process was stopped, the owners get the time
-    /// to renew.
+    /// Leases are judged only by a consumer that was in touch with the backend, without a hitch,
+    /// for as long as one lasts: after an outage, or when this process was stopped, the owners get
+    /// the time to renew theirs. A hitch is what takes longer than an eighth of a lease: what is
+    /// shorter can't make an owner late, for it renews with more than a quarter to spare, and what
+    /// is longer shows here, for there is a look every quarter.
     pub async fn upkeep(&self) {
+        let tick = self.tick();
         let mut in_touch_since = Instant::now();
-        let mut last = Instant::now();
         let mut trimmed = Instant::now();
         loop {
-            sleep(self.tick()).await;
-            let patience = self.options.lease / 2;
-            if last.elapsed() > patience || self.keep().await.is_err() {
-                in_touch_since = Instant::now();
-            }
-            last = Instant::now();
-            let seen = if in_touch_since.elapsed() < self.options.lease {
-                self.backend.ping().await.map(|()| Rescue::Took(0))
-            } else {
-                self.backend
-                    .rescue(&self.queue, last + patience, &self.options)
-                    .await
+            let due = Instant::now() + tick;
+            sleep_until(due).await;
+            let in_time = due + tick / 2;
+            let judge = in_touch_since.elapsed() > self.options.lease;
+            let seen = match self.keep().await {
+                Ok(()) => self.rescue(judge, in_time).await,
+                Err(error) => Err(error),
             };
-            match self.note(seen) {
+            match seen {
                 Ok(Rescue::Took(0)) => {}
                 Ok(Rescue::Took(jobs)) => {
                     warn!(queue = self.queue, jobs, "took over jobs of a dead worker");
@@ -206,6 +203,14 @@ impl Consumer {
             }
         }
         Ok(())
+    }
+
+    async fn rescue(&self, judge: bool, in_time: Instant) -> Result<Rescue, Error> {
+        let rescue = self
+            .backend
+            .rescue(&self.queue, judge, in_time, &self.options)
+            .await;
+        self.note(rescue)
     }
 
     async fn trim(&self) {

@@ -3,6 +3,7 @@ use crate::{Error, Queue};
 
 /// Where the queue is. Flatten it into the service's own config.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Queue")]
 pub struct Settings {
     /// `redis://[:PASSWORD@]HOST:PORT`. When left out, the queue is a SQLite file.

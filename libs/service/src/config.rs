@@ -3,6 +3,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// How a service listens, limits and stops. Flatten it into the service's own config.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// Address of the ops listener: /livez /readyz /metrics. Never make it public.
     #[arg(long, env = "OPS_LISTEN", default_value = "127.0.0.1:9091")]

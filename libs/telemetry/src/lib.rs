@@ -34,6 +34,7 @@ pub const REVISION: &str = match option_env!("SEAWALL_REVISION") {
 
 /// Where logs go and how they look.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Settings {
     /// Lowest level that is logged: error, warn, info, debug, trace, or a filter such as `info,order=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_parser = filter)]

@@ -26,6 +26,8 @@ use tokio::{
 const TICK: Duration = Duration::from_secs(1);
 /// Not ready by then? The table is printed all the same, so that people see who is missing.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Some tools send the signal twice, to the process and to its group; so soon it is no second wish.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Settings of `seawall up`. Everything else (LOG_LEVEL, TZ, CRON_SCHEDULE, SMTP_URL, REDIS_URL,
 /// OTEL_*, ORDER_DATABASE_URL and the like) reaches the services from the environment.
@@ -122,7 +124,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = &mut left => break,
-                () = signals.next() => kill.cancel(),
+                () = signals.next() => if began.elapsed() > ECHO { kill.cancel() },
                 Some(event) = self.events.recv() => self.screen.event(&event),
                 _ = tick.tick() => self.logs(),
             }

@@ -100,20 +100,20 @@ impl Redis {
         Ok(settled)
     }
 
-    /// Takes jobs from workers whose lease has run out, unless the server gets to it later than
-    /// `judge_until`: then the owners may have been kept waiting for it as well.
+    /// Takes jobs from workers whose lease has run out, if the server gets to it in time.
     pub async fn rescue(
         &self,
         queue: &str,
-        judge_until: Instant,
+        judge: bool,
+        in_time: Instant,
         options: &Options,
     ) -> Result<Rescue, Error> {
-        let judge_until = self.server_time(judge_until).await?;
+        let in_time = self.server_time(in_time).await?;
         let mut call = Call::new(&self.scripts.rescue, queue);
-        call.arg(judge_until)
+        call.arg(in_time)
             .arg(options.max_crashes)
             .arg(CRASH)
-            .arg(BATCH);
+            .arg(if judge { BATCH } else { 0 });
         let (now, taken): (i64, i64) = call.run(&self.link).await?;
         self.set_clock(now);
         Ok(u64::try_from(taken).map_or(Rescue::TooLate, Rescue::Took))

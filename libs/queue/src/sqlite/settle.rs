@@ -163,27 +163,20 @@ impl Sqlite {
         Ok(settled)
     }
 
-    /// Takes jobs from workers whose lease has run out, unless the write lock comes later than
-    /// `judge_until`: then the owners may have been kept waiting for it as well.
+    /// Takes jobs from workers whose lease has run out, if the write lock comes in time.
     pub async fn rescue(
         &self,
         queue: &str,
-        judge_until: Instant,
+        judge: bool,
+        in_time: Instant,
         options: &Options,
     ) -> Result<Rescue, Error> {
-        let expired: i64 = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND state = 1 AND at <= ?2)",
-        )
-        .bind(queue)
-        .bind(now())
-        .fetch_one(&self.reader)
-        .await?;
-        if expired == 0 {
-            return Ok(Rescue::Took(0));
-        }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        if Instant::now() > judge_until {
+        if Instant::now() > in_time {
             return Ok(Rescue::TooLate);
+        }
+        if !judge {
+            return Ok(Rescue::Took(0));
         }
         let taken = sqlx::query(RESCUE)
             .bind(queue)

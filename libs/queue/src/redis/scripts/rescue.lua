@@ -1,4 +1,4 @@
--- ARGV: until when leases may be judged, how many crashes are too many, the error a crash leaves,
+-- ARGV: until when it is in time to judge leases, how many crashes are too many, the error a crash leaves,
 -- how many jobs at most.
 -- Returns now, and how many jobs were taken from dead workers, -1 when it was too late to judge.
 if now > tonumber(ARGV[1]) then return { now, -1 } end

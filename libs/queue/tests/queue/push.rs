@@ -1,7 +1,6 @@
 //! Pushing, looking at jobs, and what counts as the same job.
-mod common;
+use crate::common::{QUEUE, eventually, fast, job, jobs, stats};
 use chrono::{TimeDelta, Utc};
-use common::{QUEUE, eventually, fast, job, jobs, stats};
 use queue::{
     Filter, NewJob, Options, Pushed, Queue, State,
     testing::{Fresh, each, each_with},

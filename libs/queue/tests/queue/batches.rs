@@ -1,6 +1,5 @@
 //! Consuming in batches.
-mod common;
-use common::{QUEUE, eventually, fast, job, jobs, stats};
+use crate::common::{QUEUE, eventually, fast, job, jobs, stats};
 use queue::{Job, NewJob, Stats, testing::each_with};
 use std::{
     collections::HashSet,
