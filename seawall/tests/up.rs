@@ -1,8 +1,15 @@
 //! `seawall up` from outside: start, failures, end.
 mod support;
 
-use std::{fs::OpenOptions, io::Write as _, net::TcpListener, time::Instant};
-use support::{Platform, Sandbox, Signal, alive, eventually, http, send};
+use serde_json::json;
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+use support::{Platform, Sandbox, Signal, alive, eventually, get, http, post, send};
 
 const SERVICES: [&str; 5] = ["gateway", "order", "inventory", "notification", "worker"];
 
@@ -148,15 +155,31 @@ fn ctrl_c_drains_callers_before_those_they_call() {
     assert!(names.is_sorted_by_key(stage), "{names:?}");
 }
 
+/// Some tools send a signal to the process and to its group, too.
+#[test]
+fn the_same_signal_twice_at_once_still_drains() {
+    let mut platform = Platform::start();
+    platform.signal(Signal::TERM);
+    platform.wait_for("stopping");
+    platform.signal(Signal::TERM);
+    assert_eq!(platform.end().code(), Some(0));
+    platform.wait_for("stopped in");
+    let drained = platform.output().matches("drained and left").count();
+    assert_eq!(drained, 2 * SERVICES.len());
+}
+
 #[test]
 fn a_second_signal_kills_at_once() {
     let mut platform = Platform::start_in(Sandbox::new(), &[("DRAIN_TIME", "9s")]);
     let pids = platform.control().pids();
     let began = Instant::now();
     platform.signal(Signal::TERM);
-    platform.wait_for("stopping");
-    platform.signal(Signal::TERM);
-    assert_eq!(platform.end().code(), Some(0));
+    let end = eventually("the supervisor's end", || {
+        thread::sleep(Duration::from_millis(100));
+        platform.signal(Signal::TERM);
+        platform.ended()
+    });
+    assert_eq!(end.code(), Some(0));
     assert!(began.elapsed().as_secs() < 9, "it drained");
     assert_eq!(pids.into_iter().find(|&pid| alive(pid)), None);
 }
@@ -185,6 +208,57 @@ fn it_starts_again_after_a_crash_with_its_secrets() {
     let platform = platform.restart();
     assert_eq!(platform.control().list().len(), 2 * SERVICES.len());
     assert_eq!(std::fs::read_to_string(&secret).expect("secret"), first);
+}
+
+/// With SIGKILL and with a clean stop: the order is on disk before the answer is given.
+#[test]
+fn orders_survive_a_restart() {
+    let order = json!({"product_id": "PROD-001", "quantity": 2, "email": "a@example.com"});
+    let place = |platform: &Platform, key| {
+        let url = format!("{}/api/orders", platform.url());
+        let (status, order) = post(&url, &[("idempotency-key", key)], &order);
+        assert_eq!(status, 201, "{order}");
+        order
+    };
+    let mut platform = Platform::start();
+    let first = place(&platform, "first");
+    platform.signal(Signal::KILL);
+    platform.end();
+    let platform = platform.restart();
+    let second = place(&platform, "second");
+    let platform = Platform::start_in(platform.stop(), &[]);
+    for order in [&first, &second] {
+        let id = order["id"].as_str().expect("an id");
+        let (status, stored) = get(&format!("{}/api/orders/{id}", platform.url()));
+        assert_eq!((status, &stored), (200, order));
+    }
+    // The same key finds the same order, so the secret that ids come from is the same, too.
+    assert_eq!(place(&platform, "first"), first);
+}
+
+#[test]
+fn a_service_can_have_its_database_elsewhere() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.data().with_file_name("elsewhere.db");
+    let url = format!("sqlite:{}", file.display());
+    let platform = Platform::start_in(sandbox, &[("ORDER_DATABASE_URL", &url)]);
+    assert!(file.exists());
+    assert!(!platform.data().join("order.db").exists());
+    assert!(platform.data().join("inventory.db").exists());
+}
+
+#[test]
+fn a_folder_too_deep_for_the_socket_is_refused() {
+    let sandbox = Sandbox::new();
+    let deep = sandbox.data().join("x".repeat(100));
+    let deep = deep.to_str().expect("UTF-8").to_owned();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_seawall"));
+    let command = command.args(["--port", &sandbox.port().to_string()]);
+    let command = command.args(["--base-port", &sandbox.base_port().to_string()]);
+    let output = command.env("SEAWALL_DATA", deep).output().expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(error.contains("choose a shorter --data"), "{error}");
 }
 
 #[test]

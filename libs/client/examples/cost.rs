@@ -1,6 +1,6 @@
 //! What a call costs this process in CPU, and what the alternatives would.
 //!
-//! `cargo run --release -p client --example cost [calls]` prints microseconds of CPU per call of the
+//! `cargo run --release -p client --example cost [calls [in-flight]]` prints microseconds of CPU per call of the
 //! calling thread alone (the server has a thread of its own), best of several rounds: this crate,
 //! hyper's connection with a task of its own, and hyper-util's pooled client.
 use bytes::Bytes;
@@ -13,34 +13,44 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
 };
 use std::{
-    cell::RefCell, convert::Infallible, fs, future::Future, net::SocketAddr, rc::Rc, sync::mpsc,
-    thread, time::Instant,
+    cell::RefCell,
+    convert::Infallible,
+    fs,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::mpsc,
+    thread,
+    time::Instant,
 };
 use tokio::{net::TcpListener, net::TcpStream, runtime, task::LocalSet};
 
-const CONCURRENCY: usize = 16;
 const ROUNDS: usize = 5;
 const ANSWER: &[u8] = br#"{"id":"0190a6e0-0000-7000-8000-000000000000","status":"confirmed"}"#;
 const BODY: &[u8] = br#"{"product_id":"PROD-001","quantity":2,"email":"a@example.com"}"#;
 
 fn main() {
-    let calls = std::env::args()
-        .nth(1)
-        .map_or(50_000, |n| n.parse().expect("a number of calls"));
+    let number = |n: usize, default| {
+        let given = std::env::args().nth(n);
+        given.map_or(default, |n| n.parse().expect("a number"))
+    };
+    let (calls, in_flight) = (number(1, 50_000), number(2, 16));
     let address = serve();
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    println!("CPU of the caller per call, {CONCURRENCY} in flight, best of {ROUNDS} x {calls}");
+    println!("CPU of the caller per call, {in_flight} in flight, best of {ROUNDS} x {calls}");
     for (name, round) in [
         ("client::Upstream", upstream as Round),
-        ("hyper connection, own task", spawned as Round),
+        ("hyper, polled by the caller", inline as Round),
+        ("hyper, task per connection", spawned as Round),
         ("hyper-util legacy::Client", legacy as Round),
     ] {
         let costs = (0..ROUNDS).map(|_| {
             let (cpu, start) = (cpu_seconds(), Instant::now());
-            LocalSet::new().block_on(&runtime, round(address, calls));
+            LocalSet::new().block_on(&runtime, round(address, (calls, in_flight)));
             (
                 cpu_seconds() - cpu,
                 calls as f64 / start.elapsed().as_secs_f64(),
@@ -56,7 +66,9 @@ fn main() {
     }
 }
 
-type Round = fn(SocketAddr, usize) -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+/// Number of calls, and how many at a time.
+type Size = (usize, usize);
+type Round = fn(SocketAddr, Size) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// CPU time of this thread: the first field of its schedstat, in nanoseconds.
 fn cpu_seconds() -> f64 {
@@ -98,13 +110,16 @@ fn serve() -> SocketAddr {
     receive.recv().expect("the server starts")
 }
 
-/// Makes `calls` calls from `CONCURRENCY` tasks.
-async fn spread<F: Future<Output = ()> + 'static>(calls: usize, call: impl Fn() -> F + 'static) {
+/// Makes the calls from as many tasks as are to be in flight.
+async fn spread<F: Future<Output = ()> + 'static>(
+    (calls, in_flight): Size,
+    call: impl Fn() -> F + 'static,
+) {
     let call = Rc::new(call);
-    let tasks = (0..CONCURRENCY).map(|_| {
+    let tasks = (0..in_flight).map(|_| {
         let call = call.clone();
         tokio::task::spawn_local(async move {
-            for _ in 0..calls / CONCURRENCY {
+            for _ in 0..calls / in_flight {
                 call().await;
             }
         })
@@ -114,7 +129,7 @@ async fn spread<F: Future<Output = ()> + 'static>(calls: usize, call: impl Fn() 
     }
 }
 
-fn upstream(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+fn upstream(address: SocketAddr, size: Size) -> Pin<Box<dyn Future<Output = ()>>> {
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let urls = format!("http://{address}").parse().expect("a URL");
     let upstream = Upstream::new("cost", &urls, Settings::default(), &metrics);
@@ -129,7 +144,7 @@ fn upstream(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<O
             assert_eq!(response.body(), ANSWER);
         }
     };
-    Box::pin(telemetry::Context::root().scope(spread(calls, call)))
+    Box::pin(telemetry::Context::root().scope(spread(size, call)))
 }
 
 fn request(uri: &str, address: SocketAddr) -> Request<Full<Bytes>> {
@@ -141,7 +156,7 @@ fn request(uri: &str, address: SocketAddr) -> Request<Full<Bytes>> {
 }
 
 /// A stack of connections, each polled by its own task.
-fn spawned(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+fn spawned(address: SocketAddr, size: Size) -> Pin<Box<dyn Future<Output = ()>>> {
     let idle = Rc::new(RefCell::new(
         Vec::<conn::http1::SendRequest<Full<Bytes>>>::new(),
     ));
@@ -167,10 +182,53 @@ fn spawned(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<Ou
             idle.borrow_mut().push(sender);
         }
     };
-    Box::pin(spread(calls, call))
+    Box::pin(spread(size, call))
 }
 
-fn legacy(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+type Io = TokioIo<TcpStream>;
+type Pair = (
+    conn::http1::SendRequest<Full<Bytes>>,
+    conn::http1::Connection<Io, Full<Bytes>>,
+);
+
+/// The same stack, but each connection is polled beside its call.
+fn inline(address: SocketAddr, size: Size) -> Pin<Box<dyn Future<Output = ()>>> {
+    let idle = Rc::new(RefCell::new(Vec::<Pair>::new()));
+    let call = move || {
+        let idle = idle.clone();
+        async move {
+            let free = idle.borrow_mut().pop();
+            let (mut sender, mut connection) = match free {
+                Some(pair) => pair,
+                None => {
+                    let stream = TcpStream::connect(address).await.expect("a connection");
+                    stream.set_nodelay(true).expect("a TCP socket");
+                    let pair = conn::http1::handshake(TokioIo::new(stream)).await;
+                    pair.expect("a handshake")
+                }
+            };
+            let response = sender.try_send_request(request("/orders", address));
+            let mut whole = pin!(async {
+                let response = response.await.expect("an answer");
+                response
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("a body")
+                    .to_bytes()
+            });
+            let body = poll_fn(|cx| {
+                assert!(Pin::new(&mut connection).poll(cx).is_pending());
+                whole.as_mut().poll(cx)
+            });
+            assert_eq!(body.await, ANSWER);
+            idle.borrow_mut().push((sender, connection));
+        }
+    };
+    Box::pin(spread(size, call))
+}
+
+fn legacy(address: SocketAddr, size: Size) -> Pin<Box<dyn Future<Output = ()>>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
@@ -183,5 +241,5 @@ fn legacy(address: SocketAddr, calls: usize) -> std::pin::Pin<Box<dyn Future<Out
             assert_eq!(body.to_bytes(), ANSWER);
         }
     };
-    Box::pin(spread(calls, call))
+    Box::pin(spread(size, call))
 }

@@ -7,14 +7,12 @@
 #[cfg(test)]
 mod model;
 
-use crate::{Settings, window::Window};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
+use crate::{
+    Settings,
+    ejection::{Ejection, Ejections},
+    window::Window,
 };
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Longest pause between two tries of an endpoint that isn't there.
@@ -291,38 +289,5 @@ impl Breaker {
             Phase::Open { until, .. } => until.saturating_duration_since(now),
             Phase::Closed | Phase::HalfOpen { .. } => Duration::ZERO,
         }
-    }
-}
-
-/// How many endpoints of one upstream are set aside because of their answers, and how many may be.
-#[derive(Debug, Default)]
-pub(crate) struct Ejections {
-    taken: AtomicUsize,
-    limit: AtomicUsize,
-}
-
-/// One endpoint set aside; ends when dropped.
-#[derive(Debug)]
-struct Ejection(Arc<Ejections>);
-
-impl Ejections {
-    /// At most `percent` of `endpoints`, but at least one: a service with a single replica has a
-    /// breaker too.
-    pub(crate) fn set_limit(&self, endpoints: usize, percent: usize) {
-        self.limit
-            .store((endpoints * percent / 100).max(1), Relaxed);
-    }
-
-    fn take(self: &Arc<Self>) -> Option<Ejection> {
-        let limit = self.limit.load(Relaxed);
-        let more = |taken| (taken < limit).then_some(taken + 1);
-        let taken = self.taken.fetch_update(Relaxed, Relaxed, more);
-        taken.is_ok().then(|| Ejection(self.clone()))
-    }
-}
-
-impl Drop for Ejection {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Relaxed);
     }
 }

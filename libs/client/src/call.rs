@@ -1,11 +1,7 @@
 //! One call: what is asked, and whether it may be asked twice.
 use crate::Error;
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{self, CONTENT_TYPE},
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE, uri::PathAndQuery};
 use serde::Serialize;
 
 /// May a call be sent again when it is unknown whether it was carried out?
@@ -29,18 +25,6 @@ pub struct Call {
     pub body: Bytes,
     pub replay: Replay,
 }
-
-/// Set by the client itself, or meant for one connection only (RFC 9110 section 7.6.1).
-const OF_THE_CONNECTION: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    HeaderName::from_static("keep-alive"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 impl Call {
     /// A call without headers and body, replayed as its method allows (RFC 9110 section 9.2.2).
@@ -96,15 +80,6 @@ impl Call {
     pub fn replay(mut self, replay: Replay) -> Self {
         self.replay = replay;
         self
-    }
-}
-
-/// Drops the headers that must not travel further than one connection.
-pub(crate) fn strip_connection_headers(headers: &mut HeaderMap) {
-    if !headers.is_empty() {
-        for name in &OF_THE_CONNECTION {
-            headers.remove(name);
-        }
     }
 }
 

@@ -55,8 +55,8 @@ pub(crate) enum Interrupted {
 }
 
 impl Connection {
-    /// Connects within `timeout`.
-    pub(crate) async fn open(address: SocketAddr, timeout: Duration) -> Result<Self, Failure> {
+    /// Connects within `timeout`. Boxed, because it moves in and out of a pool and is large.
+    pub(crate) async fn open(address: SocketAddr, timeout: Duration) -> Result<Box<Self>, Failure> {
         let stream = match time::timeout(timeout, TcpStream::connect(address)).await {
             Ok(stream) => stream.map_err(Failure::Connect)?,
             Err(_) => return Err(Failure::Connect(io::ErrorKind::TimedOut.into())),
@@ -65,7 +65,7 @@ impl Connection {
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (sender, driver) = handshake.map_err(|_| Failure::Unsent)?;
         let driver = Some(driver);
-        Ok(Self { sender, driver })
+        Ok(Box::new(Self { sender, driver }))
     }
 
     /// Sends a request and reads the whole answer of at most `limit` bytes. Dropping the future

@@ -1,7 +1,8 @@
 //! One replica: its connections, its calls in flight, its health.
 use crate::{
     Settings,
-    breaker::{Breaker, Ejections, Rules, State, Ticket, Verdict},
+    breaker::{Breaker, Rules, State, Ticket, Verdict},
+    ejection::Ejections,
     pool::Pool,
 };
 use http::HeaderValue;

@@ -1,20 +1,36 @@
 //! What a call carries besides what its caller gave it: trace, request id, time left.
-use crate::{Call, call::strip_connection_headers};
+use crate::Call;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header::HOST};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
+};
 use http_body_util::Full;
 use std::time::Duration;
 use telemetry::Context;
 
 /// Milliseconds the callee has to answer. Relative, since clocks of different machines differ.
-pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
+const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// Meant for one connection only (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+/// Said by the client itself, or not at all.
+const OWN: [HeaderName; 3] = [CONTENT_LENGTH, EXPECT, HOST];
+
 /// Makes the headers of a call ready for any number of tries.
 pub(crate) fn prepare(headers: &mut HeaderMap, context: Option<&Context>) {
-    strip_connection_headers(headers);
+    remove(headers, &HOP_BY_HOP);
+    remove(headers, &OWN);
     let Some(context) = context else { return };
     let known = [
         (TRACEPARENT, HeaderValue::try_from(context.traceparent())),
@@ -37,20 +53,22 @@ pub(crate) fn request(
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = Uri::from(call.path_and_query.clone());
     let headers = request.headers_mut();
-    *headers = call.headers.clone();
+    headers.clone_from(&call.headers);
     headers.insert(HOST, authority.clone());
     let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     headers.insert(DEADLINE, milliseconds.into());
     request
 }
 
-/// The framing of the answer ends here: its body is whole.
+/// Ends the connection's part of an answer whose body is read.
 pub(crate) fn strip(response: &mut Response<Bytes>) {
-    let length = response.headers_mut().remove(http::header::CONTENT_LENGTH);
-    strip_connection_headers(response.headers_mut());
-    if let Some(length) = length {
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_LENGTH, length);
+    remove(response.headers_mut(), &HOP_BY_HOP);
+}
+
+fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if !headers.is_empty() {
+        for name in names {
+            headers.remove(name);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod breaker;
 mod budget;
 mod call;
 mod connection;
+mod ejection;
 mod endpoint;
 mod error;
 mod headers;

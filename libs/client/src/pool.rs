@@ -26,7 +26,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct Idle {
     /// The longest unused first; the last one is taken first, so that a surplus gets old.
-    connections: Vec<(Instant, Connection)>,
+    connections: Vec<(Instant, Box<Connection>)>,
     reaping: bool,
 }
 
@@ -76,7 +76,7 @@ impl Pool {
         }
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle();
         let (since, connection) = idle.connections.pop()?;
         if since.elapsed() < self.idle_timeout {
@@ -87,7 +87,7 @@ impl Pool {
         None
     }
 
-    fn put_back(self: &Arc<Self>, mut connection: Connection) {
+    fn put_back(self: &Arc<Self>, mut connection: Box<Connection>) {
         if !connection.is_reusable() {
             return;
         }
@@ -102,7 +102,7 @@ impl Pool {
     /// Closes what has been idle for too long; true when nothing is left.
     fn close_old(&self) -> bool {
         let mut idle = self.idle();
-        let fresh = |(since, _): &(Instant, Connection)| since.elapsed() < self.idle_timeout;
+        let fresh = |(since, _): &(Instant, Box<Connection>)| since.elapsed() < self.idle_timeout;
         idle.connections.retain(fresh);
         idle.reaping = !idle.connections.is_empty();
         !idle.reaping

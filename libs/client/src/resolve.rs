@@ -1,7 +1,7 @@
 //! The endpoints an upstream has now: configured addresses, and what its host names resolve to.
 use crate::{
     Settings, Urls,
-    breaker::Ejections,
+    ejection::Ejections,
     endpoint::Endpoint,
     metrics::BreakerStates,
     urls::{Host, Url},
@@ -53,21 +53,13 @@ impl Directory {
         Arc::new(directory)
     }
 
-    /// The endpoints as known now. Starts a look-up in the background when it is time; waits for
-    /// one only when nothing is known yet.
-    pub(crate) async fn endpoints(self: &Arc<Self>, now: Instant) -> Endpoints {
+    /// The endpoints as known now; starts a look-up in the background when it is time.
+    pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Endpoints {
         let known = self.known();
-        if !self.has_names || now < *self.due.lock().unwrap_or_else(PoisonError::into_inner) {
-            return known;
-        }
-        if known.is_empty() {
-            let _looking = self.looking.lock().await;
-            if self.known().is_empty() {
-                self.look_up().await;
-            }
-            return self.known();
-        }
-        if let Ok(looking) = self.looking.clone().try_lock_owned() {
+        if !known.is_empty()
+            && self.is_due(now)
+            && let Ok(looking) = self.looking.clone().try_lock_owned()
+        {
             let directory = self.clone();
             tokio::spawn(async move {
                 directory.look_up().await;
@@ -75,6 +67,20 @@ impl Directory {
             });
         }
         known
+    }
+
+    /// The endpoints after the first look-up, for when there are none yet. All callers wait for
+    /// the same one; after a failure none looks again at once.
+    pub(crate) async fn first(&self) -> Endpoints {
+        let _looking = self.looking.lock().await;
+        if self.known().is_empty() && self.is_due(Instant::now()) {
+            self.look_up().await;
+        }
+        self.known()
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.has_names && now >= *self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn known(&self) -> Endpoints {
@@ -161,4 +167,40 @@ async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
         addresses.retain(SocketAddr::is_ipv4);
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(addresses: &[&str]) -> Vec<(SocketAddr, HeaderValue)> {
+        let authority = HeaderValue::from_static("peer");
+        let parse = |a: &&str| (a.parse().expect("an address"), authority.clone());
+        addresses.iter().map(parse).collect()
+    }
+
+    #[test]
+    fn a_replica_that_stays_keeps_its_state() {
+        let urls = "http://peer".parse().expect("a URL");
+        let directory = Directory::new("peer", &urls, Settings::default());
+        directory.replace(found(&["10.0.0.1:80", "10.0.0.2:80"]));
+        let before = directory.known();
+        directory.replace(found(&["10.0.0.3:80", "10.0.0.2:80", "10.0.0.2:80"]));
+        let after = directory.known();
+        assert_eq!(after.len(), 2);
+        assert!(
+            Arc::ptr_eq(&before[1], &after[0]),
+            "it lost its connections and health"
+        );
+        assert_eq!(after[1].address.to_string(), "10.0.0.3:80");
+    }
+
+    #[tokio::test]
+    async fn the_old_addresses_stay_when_a_name_is_lost() {
+        let urls = "http://no-such-host.invalid".parse().expect("a URL");
+        let directory = Directory::new("peer", &urls, Settings::default());
+        directory.replace(found(&["10.0.0.1:80"]));
+        directory.look_up().await;
+        assert_eq!(directory.known().len(), 1);
+    }
 }

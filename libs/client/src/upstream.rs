@@ -95,7 +95,11 @@ impl Upstream {
         timeout: Duration,
     ) -> Vec<(String, Result<Response<Bytes>, Error>)> {
         let inner = &self.0;
-        let endpoints = inner.directory.endpoints(Instant::now()).await;
+        let mut endpoints = inner.directory.current(Instant::now());
+        if endpoints.is_empty() {
+            let first = time::timeout(timeout, inner.directory.first()).await;
+            endpoints = first.unwrap_or(endpoints);
+        }
         let context = Context::current();
         let (endpoints, context) = (&endpoints, context.as_ref());
         join_all(endpoints.iter().map(|endpoint| async move {
@@ -125,9 +129,11 @@ impl Inner {
             return Err(Error::Expired { upstream });
         }
         self.budget.deposit(started);
-        let look_up = self.directory.endpoints(started);
-        let endpoints = time::timeout_at(deadline, look_up).await;
-        let endpoints = endpoints.unwrap_or_else(|_| self.directory.known());
+        let mut endpoints = self.directory.current(started);
+        if endpoints.is_empty() {
+            let first = time::timeout_at(deadline, self.directory.first()).await;
+            endpoints = first.unwrap_or(endpoints);
+        }
         let mut tried = Tried::default();
         let mut last = None;
         while let Some(lease) = balance::pick(&endpoints, &tried, Instant::now()) {

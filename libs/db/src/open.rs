@@ -1,7 +1,7 @@
 //! Opening a database: settings, waiting for the server, migrations.
 use crate::{Db, Pool, with_db};
 use sqlx::{
-    ConnectOptions as _, PgPool,
+    ConnectOptions as _, Connection as _, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -102,6 +102,8 @@ async fn sqlite(url: &str) -> Result<(Db, String), Error> {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // A file doesn't hang up; the check would double the cost of a small statement.
+                .test_before_acquire(false)
         };
         // The writer comes first: it creates the file and switches it to WAL.
         let writer = pool()
@@ -146,6 +148,16 @@ async fn postgres(url: &str, settings: &Settings) -> Result<(Db, String), Error>
         .max_connections(settings.database_max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(300))
+        // A connection that was in use a moment ago needs no round trip to prove that it lives.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options);
     wait_for(&pool, &place).await?;
     Ok((

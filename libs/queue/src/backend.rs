@@ -150,7 +150,7 @@ impl Backend {
 
     pub fn listen(&self, queue: &str) -> Listener {
         match self {
-            Self::Sqlite(_) => Listener::Sqlite(sqlite::Listener::new()),
+            Self::Sqlite(b) => Listener::Sqlite(b.listen()),
             Self::Redis(b) => Listener::Redis(b.listen(queue)),
         }
     }
@@ -163,13 +163,6 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    pub fn found_work(&mut self) {
-        match self {
-            Self::Sqlite(l) => l.found_work(),
-            Self::Redis(_) => {}
-        }
-    }
-
     /// Returns when it is worth claiming again, after `at_most` in any case. A wait that is given
     /// up loses nothing.
     pub async fn wait(&mut self, at_most: Duration) {

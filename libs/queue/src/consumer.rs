@@ -87,9 +87,9 @@ impl Consumer {
         Ok(claim)
     }
 
-    /// How long to wait after a claim that wasn't filled.
+    /// How long to wait after a claim that wasn't filled, if no news comes.
     pub fn idle(&self, claim: &Claim) -> Duration {
-        let longest = self.tick();
+        let longest = self.options.lease;
         claim.next_due.map_or(longest, |due| due.min(longest))
     }
 

@@ -79,9 +79,6 @@ pub(crate) async fn fetch(
             continue;
         };
         let idle = (claim.jobs.len() < limit).then(|| consumer.idle(&claim));
-        if !claim.jobs.is_empty() {
-            listener.found_work();
-        }
         for job in claim.jobs {
             let permit = free.split(1).expect("no more jobs than free slots");
             let settlement = Settlement {
@@ -124,6 +121,7 @@ pub(crate) struct Source(UnboundedReceiver<Claimed>);
 
 impl Source {
     pub fn new() -> (UnboundedSender<Claimed>, Self) {
+        #[expect(clippy::disallowed_methods, reason = "bounded by the worker's slots")]
         let (claimed, source) = unbounded_channel();
         (claimed, Self(source))
     }

@@ -84,6 +84,7 @@ impl Worker {
         let consumer = Arc::new(Consumer::new(&self.queue, &self.name));
         let upkeep = consumer.clone();
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(async move { upkeep.upkeep().await }));
+        #[expect(clippy::disallowed_methods, reason = "bounded by the worker's slots")]
         let (settled, settlements) = unbounded_channel();
         let settler = settle(consumer.clone(), settlements, shutdown.clone());
         let settler = AbortOnDropHandle::new(tokio::spawn(settler));

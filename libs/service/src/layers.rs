@@ -76,18 +76,11 @@ fn context(headers: &HeaderMap) -> Context {
 
 async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
     if let Err(problem) = http1::check(&request) {
-        return problem.into_response();
+        return closing(problem);
     }
     let request = match buffer(layer, request).await {
         Ok(request) => request,
-        Err(problem) => {
-            // The rest of the body is still on the wire: don't take it for a next request.
-            let mut response = problem.into_response();
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-            return response;
-        }
+        Err(problem) => return closing(problem),
     };
     if Context::current()
         .and_then(|c| c.deadline())
@@ -116,6 +109,14 @@ async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
             .into_response()
         }
     }
+}
+
+/// The rest of the body may still be on the wire: don't take it for a next request.
+fn closing(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 /// Reads the body within its limits of size and time, so that handlers never wait for a slow client.

@@ -86,6 +86,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     telemetry::init(name, &settings.telemetry)?;
+    allow_many_files();
     let mut runtime = match settings.worker_threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -103,6 +104,17 @@ where
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// Every connection is a file; the usual soft limit of 1024 is there for programs that use `select`.
+/// <https://0pointer.net/blog/file-descriptor-limits.html>
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files can't be raised");
+    }
 }
 
 /// The first SIGTERM or SIGINT asks to stop; returns when the process should end right away:

@@ -11,9 +11,11 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
+use rustix::process::Resource;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+    convert::Infallible, future::Future, io, net::SocketAddr, os::fd::OwnedFd, pin::pin, sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -25,6 +27,8 @@ use tower::ServiceExt as _;
 
 const BACKLOG: i32 = 1024;
 const OPS_CONNECTIONS: u32 = 64;
+/// Bytes of a request's head: its target and all headers.
+const MAX_HEADERS: usize = 64 * 1024;
 
 /// Serves one service until it is told to stop.
 pub struct Server {
@@ -88,7 +92,8 @@ impl Server {
     pub async fn serve(mut self, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
         let api = bind(self.listen, self.config.reuse_port)?;
         let ops = bind(self.config.ops_listen, false)?;
-        let router = router.merge(ops::probes(self.readiness.clone()));
+        // In this order: the fallback of the merged one stays, and it has the layers.
+        let router = ops::probes(self.readiness.clone()).merge(router);
         let ops_router = ops::router(self.readiness.clone(), self.registry, self.refresh);
         let api = Listener::new(
             api,
@@ -139,7 +144,7 @@ impl Server {
 }
 
 fn bind(address: SocketAddr, reuse_port: bool) -> anyhow::Result<TcpListener> {
-    let listen = || -> std::io::Result<TcpListener> {
+    let listen = || -> io::Result<TcpListener> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -150,9 +155,21 @@ fn bind(address: SocketAddr, reuse_port: bool) -> anyhow::Result<TcpListener> {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
+        let socket = OwnedFd::from(socket);
+        TcpListener::from_std(out_of_the_way(&socket).unwrap_or(socket).into())
     };
     listen().map_err(|e| anyhow::anyhow!("can't listen on {address}: {e}"))
+}
+
+/// The same socket under a number above those of connections.
+///
+/// When a process is killed, the kernel closes its files from the highest number down. If connections
+/// broke before the listener is gone, a client that comes back at once would meet the same dying
+/// process; this way it meets its replacement, or another replica on the same port.
+fn out_of_the_way(socket: &OwnedFd) -> Option<OwnedFd> {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current?;
+    let number = i32::try_from(limit.min(1 << 16)).ok()? - 16;
+    rustix::io::fcntl_dupfd_cloexec(socket, number).ok()
 }
 
 /// One listening socket and the connections it accepted.
@@ -177,8 +194,9 @@ impl Listener {
         http.timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)
             .max_headers(100)
-            .max_buf_size(64 * 1024)
-            .pipeline_flush(true);
+            // The buffer may outgrow its own limit by one read; this one is exact.
+            .max_header_size(MAX_HEADERS)
+            .max_buf_size(MAX_HEADERS);
         Self {
             socket,
             router,

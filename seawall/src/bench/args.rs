@@ -1,4 +1,5 @@
 //! The command line of `seawall bench`.
+use super::collect::Patience;
 use crate::control::Signal;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use serde::{Serialize, Serializer};
@@ -31,9 +32,24 @@ pub struct Args {
     #[arg(long, value_parser = duration, default_value = "30s")]
     #[serde(serialize_with = "seconds")]
     pub settle: Duration,
+    /// How much longer it waits when nothing but holds of orders that never came is left; they
+    /// run out after HOLD_SECONDS, and the next sweep ends them
+    #[arg(long, value_parser = duration, default_value = "200s", value_name = "TIME")]
+    #[serde(serialize_with = "seconds")]
+    pub settle_holds: Duration,
     /// Fail when the generator itself had to drop requests
     #[arg(long)]
     pub strict: bool,
+}
+
+impl Args {
+    /// How long the audit waits.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            settle: self.settle,
+            holds: self.settle_holds,
+        }
+    }
 }
 
 /// Other things to measure than orders.

@@ -15,6 +15,9 @@ use serde::Deserialize;
 use std::{borrow::Cow, fmt, time::Duration};
 use uuid::Uuid;
 
+/// Before the second try. A replica that dies resets its connections a moment before it stops
+/// listening; who comes back within that moment is reset again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Longest that a `Retry-After` is obeyed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Pieces per order.
@@ -187,9 +190,8 @@ async fn twice<T>(
         match end {
             Err(cause) if retried.is_none() && cause.is_worth_a_retry() => {
                 retried = Some(cause);
-                if let Some(pause) = reply.ok().and_then(|reply| reply.retry_after) {
-                    tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
-                }
+                let asked = reply.ok().and_then(|reply| reply.retry_after);
+                tokio::time::sleep(asked.unwrap_or(PAUSE).min(LONGEST_PAUSE)).await;
             }
             end => return Attempt { end, retried },
         }

@@ -10,6 +10,9 @@ use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// Between two looks at what is held.
+const HOLD_LOOK: Duration = Duration::from_millis(250);
+/// Between two audits.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -24,31 +27,49 @@ pub struct Subject<'a> {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Audits again and again until the result is clean or `limit` has passed: events that are
-/// still on their way look like losses.
+/// How long an audit waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For events that are still on their way; they look like losses.
+    pub settle: Duration,
+    /// After that, for holds of orders that never came to run out.
+    pub holds: Duration,
+}
+
+/// Audits again and again until the result is clean or patience is at its end.
 pub async fn settled_audit(
     shop: &mut Shop,
     subject: Subject<'_>,
-    limit: Duration,
+    patience: Patience,
 ) -> anyhow::Result<Findings> {
-    let deadline = Instant::now() + limit;
+    let settled = Instant::now() + patience.settle;
+    let (mut deadline, last) = (settled, settled + patience.holds);
     let mut pause = FIRST_PAUSE;
     loop {
-        // One cheap call tells that it is too early to read all lists.
-        if !is_held(shop).await? || Instant::now() >= deadline {
-            let evidence = collect(shop, &subject).await?;
-            let findings = audit(&evidence, subject.ledger);
-            if findings.is_clean() || Instant::now() >= deadline {
+        // One cheap call tells when it is too early to read all lists.
+        while Instant::now() < deadline && is_held(shop).await? {
+            sleep(HOLD_LOOK).await;
+        }
+        let findings = audit(&collect(shop, &subject).await?, subject.ledger);
+        if findings.is_clean() || Instant::now() >= last {
+            return Ok(findings);
+        }
+        if Instant::now() >= settled {
+            if !findings.is_only_held() {
                 return Ok(findings);
             }
+            if deadline == settled {
+                eprintln!("waiting up to {:?} for holds to run out", patience.holds);
+            }
+            deadline = last;
         }
-        sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+        sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 
 /// Whether any piece of any product is held for an order under way.
-pub async fn is_held(shop: &mut Shop) -> anyhow::Result<bool> {
+async fn is_held(shop: &mut Shop) -> anyhow::Result<bool> {
     Ok(shop.stock().await?.iter().any(|stock| stock.held > 0))
 }
 

@@ -8,10 +8,12 @@ const DETAILED: usize = 20;
 /// What must hold, under the names that the reliability plan gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Invariant {
-    /// Per product: stocked = available + held + sold, sold = confirmed orders, nothing held.
+    /// Per product: stocked = available + held + sold, sold = confirmed orders.
     I1,
     /// No stock is negative.
     I2,
+    /// No reservation outlives its order or its time.
+    I4,
     /// Every acknowledged order is stored as acknowledged.
     I5,
     /// A key has exactly one order: unknown ones at most one, refused ones none.
@@ -65,6 +67,13 @@ impl Findings {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.violations == 0
+    }
+
+    /// Whether holds are all that is left over: those of orders that never came end by
+    /// themselves, later than everything else.
+    pub fn is_only_held(&self) -> bool {
+        let held = self.checks.iter().find(|c| c.invariant == Invariant::I4);
+        !self.is_clean() && held.is_some_and(|check| check.violations == self.violations)
     }
 
     /// Opens the check of one invariant.

@@ -63,7 +63,7 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
         let mut report = Report::new(args);
         let mut shop = shop::Shop::open(&args.platform).await?;
         let subject = collect::Subject::default();
-        let findings = collect::settled_audit(&mut shop, subject, args.settle).await?;
+        let findings = collect::settled_audit(&mut shop, subject, args.patience()).await?;
         report.set_audit(Ok(findings));
         return Ok(report);
     }

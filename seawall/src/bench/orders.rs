@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
             ledger: Some(&ledger),
             since: Some(since),
         };
-        settled_audit(shop, subject, self.args.settle).await
+        settled_audit(shop, subject, self.args.patience()).await
     }
 }
 

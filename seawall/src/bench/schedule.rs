@@ -35,6 +35,7 @@ pub fn too_late(due: Instant, now: Instant) -> bool {
 /// On a thread of its own, which is exact to some 50 µs: the runtime's timer rounds up to whole
 /// milliseconds, which would show up as latency of the platform.
 pub fn ring(schedule: Schedule, count: usize) -> UnboundedReceiver<(usize, Instant)> {
+    #[expect(clippy::disallowed_methods, reason = "at most `count` items")]
     let (bell, rings) = unbounded_channel();
     thread::spawn(move || {
         for n in 0..count {

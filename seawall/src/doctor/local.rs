@@ -71,14 +71,11 @@ pub async fn ready(replica: &Replica) -> anyhow::Result<String> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let checks = body["checks"].as_object().into_iter().flatten();
     let checks = checks.map(|(name, state)| format!("{name} {}", state.as_str().unwrap_or("?")));
-    let checks = checks.collect::<Vec<_>>().join(", ");
-    ensure!(
-        answer.status == 200,
-        "readyz answers {} ({checks})",
-        answer.status
-    );
+    let checks: String = checks.map(|check| format!(", {check}")).collect();
+    let status = answer.status;
+    ensure!(status == 200, "readyz answers {status}{checks}");
     let pid = replica.pid.unwrap_or_default();
-    Ok(format!("ready, pid {pid}, restarts {restarts} ({checks})"))
+    Ok(format!("ready, pid {pid}, restarts {restarts}{checks}"))
 }
 
 /// Its metrics answer, and Prometheus will understand them.

@@ -6,7 +6,7 @@ use crate::{
     services::SERVICES,
 };
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a process says that its settings are bad: trying again is no use.
@@ -32,11 +32,7 @@ struct Stage {
 
 impl Fleet {
     /// Starts them all.
-    pub fn start(
-        args: &Args,
-        data: &DataFolder,
-        events: &UnboundedSender<Event>,
-    ) -> anyhow::Result<Self> {
+    pub fn start(args: &Args, data: &DataFolder, events: &Sender<Event>) -> anyhow::Result<Self> {
         let prepare = |place: Place| -> anyhow::Result<Arc<Replica>> {
             let environment = settings::environment(args, data, &place)?;
             let log = data.path().join(format!("logs/{}.log", place.name()));

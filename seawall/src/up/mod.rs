@@ -14,6 +14,7 @@ use crate::{control, ports::Layout};
 use data::DataFolder;
 use event::Event;
 use fleet::Fleet;
+use rustix::fs::Mode;
 use screen::Screen;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
@@ -26,6 +27,8 @@ use tokio::{
 const TICK: Duration = Duration::from_secs(1);
 /// Not ready by then? The table is printed all the same, so that people see who is missing.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Events that may wait to be reported; more are dropped, what matters is in the replicas' state.
+const EVENTS: usize = 1000;
 /// Some tools send the signal twice, to the process and to its group; so soon it is no second wish.
 const ECHO: Duration = Duration::from_millis(500);
 
@@ -51,10 +54,12 @@ pub struct Args {
 /// Runs the platform until a signal stops it, or a setting that no service can start with.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    // Databases hold addresses of customers: what is made here is for this user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let data = DataFolder::open(&args.data)?;
     args.layout.check().await?;
     let socket = control::listen(data.path())?;
-    let (events, receiver) = mpsc::unbounded_channel();
+    let (events, receiver) = mpsc::channel(EVENTS);
     let mut supervisor = Supervisor {
         started: Instant::now(),
         screen: Screen::new(),
@@ -80,7 +85,7 @@ struct Supervisor {
     started: Instant,
     screen: Screen,
     fleet: Fleet,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::Receiver<Event>,
     console: String,
     /// Locked as long as this lives.
     data: DataFolder,

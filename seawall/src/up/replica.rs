@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::{
     process::{Child, Command},
-    sync::{mpsc::UnboundedSender, watch},
+    sync::{mpsc::Sender, watch},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ pub struct Replica {
     pub log: LogFile,
     environment: Vec<(String, OsString)>,
     status: watch::Sender<Status>,
-    events: UnboundedSender<Event>,
+    events: Sender<Event>,
 }
 
 /// The present state of a replica.
@@ -88,7 +88,7 @@ impl Replica {
         place: Place,
         log: LogFile,
         environment: Vec<(String, OsString)>,
-        events: UnboundedSender<Event>,
+        events: Sender<Event>,
     ) -> Self {
         let status = Status {
             pid: None,
@@ -293,8 +293,8 @@ impl Replica {
 
     fn tell(&self, kind: EventKind) {
         let replica = self.name.clone();
-        // Nobody listens once the supervisor is on its way out.
-        let _ = self.events.send(Event { replica, kind });
+        // A flood is cut, and nobody listens once the supervisor is on its way out.
+        let _ = self.events.try_send(Event { replica, kind });
     }
 }
 

@@ -192,11 +192,14 @@ impl Platform {
         send(self.pid(), signal);
     }
 
+    /// How the supervisor has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.supervisor.try_wait().expect("wait")
+    }
+
     /// Waits for the supervisor's end.
     pub fn end(&mut self) -> ExitStatus {
-        eventually("the supervisor's end", || {
-            self.supervisor.try_wait().expect("wait")
-        })
+        eventually("the supervisor's end", || self.ended())
     }
 
     /// Starts another in the place of one that has ended.

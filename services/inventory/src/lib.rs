@@ -23,9 +23,13 @@ use service::{Background, Server, Shutdown};
 use shelf::Shelf;
 use std::time::Duration;
 use store::Store;
+use tokio_util::sync::CancellationToken;
 
 /// The schema of this service's database.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Events are worked in together with those of the next moment: nobody waits for them.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -83,15 +87,20 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
     service::layers(routes::routes(app), &config.service, registry)
 }
 
+/// The background tasks of this service.
+#[must_use]
+pub fn background(app: &App, queue: &Queue) -> Background {
+    let mut background = Background::default();
+    background.spawn("events", |stop| consume(app.clone(), queue.clone(), stop));
+    background
+}
+
 /// Works in the order events of a queue until stopped.
-async fn consume(
-    app: App,
-    queue: Queue,
-    stop: tokio_util::sync::CancellationToken,
-) -> anyhow::Result<()> {
+async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Result<()> {
     let work = |jobs| events::work_in(app.clone(), jobs);
     queue
         .batches(contracts::INVENTORY_EVENTS)
+        .linger(LINGER)
         .run(work, stop)
         .await;
     Ok(())
@@ -107,8 +116,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry);
     let router = router(app.clone(), &config, &mut registry);
-    let mut background = Background::default();
-    background.spawn("events", |stop| consume(app.clone(), queue.clone(), stop));
+    let background = background(&app, &queue);
     let store = app.store.clone();
     Server::new(config.listen, config.service, registry)
         .check("database", move || {

@@ -26,12 +26,23 @@ pub struct Reservation {
 }
 
 /// # Errors
-/// 422 that names the field.
-pub fn validate(reserve: &Reserve) -> Result<(), Problem> {
+/// What can't be meant, or can't exist.
+pub fn validate(reserve: &Reserve) -> Result<(), Error> {
+    if !is_product_id(&reserve.product_id) {
+        return Err(Error::NoSuchProduct);
+    }
     match reserve.quantity {
         1..=1000 => Ok(()),
-        _ => Err(Problem::invalid("/quantity", "must be 1 to 1000")),
+        _ => Err(Error::Invalid(Problem::invalid(
+            "/quantity",
+            "must be 1 to 1000",
+        ))),
     }
+}
+
+/// Product ids are letters, digits and hyphens; anything else can't exist.
+pub fn is_product_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 impl Reservation {

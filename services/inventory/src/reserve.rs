@@ -25,7 +25,7 @@ impl Reserver {
 
     /// Sets stock aside for an order.
     pub async fn reserve(&self, reserve: Reserve) -> Result<Reservation> {
-        reservation::validate(&reserve).map_err(Error::Invalid)?;
+        reservation::validate(&reserve)?;
         self.0.submit(reserve).await?
     }
 }

@@ -2,6 +2,7 @@
 use crate::{
     App,
     error::{Error, Result},
+    reservation::is_product_id,
     sweep,
 };
 use axum::{
@@ -16,7 +17,11 @@ use contracts::{
 };
 use serde::Deserialize;
 use service::{Cursor, Json, Page, Path, Problem, ProblemBody, Query};
+use std::{future::Future, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// How long the database may take to answer where there is a copy: less than callers wait for us.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn routes(app: App) -> Router {
     let (public, api) = OpenApiRouter::new()
@@ -42,12 +47,12 @@ async fn list(
     Query(cursor): Query<Cursor>,
 ) -> Result<(HeaderMap, Json<Page<Product>>)> {
     let limit = cursor.limit().map_err(Error::Invalid)?;
-    let asked = format!("?{limit}&{}", cursor.after.as_deref().unwrap_or(""));
-    let read = app
-        .store
-        .products(limit as i64 + 1, cursor.after.as_deref())
-        .await;
-    let (headers, products) = or_copy(&app, &asked, read)?;
+    let after = cursor
+        .after(|id| is_product_id(id).then(|| id.to_owned()))
+        .map_err(Error::Invalid)?;
+    let asked = format!("?{limit}&{}", after.as_deref().unwrap_or(""));
+    let read = app.store.products(limit as i64 + 1, after.as_deref());
+    let (headers, products) = or_copy(&app, &asked, read).await?;
     Ok((headers, Json(Page::new(products, limit, |p| p.id.clone()))))
 }
 
@@ -61,58 +66,48 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<(HeaderMap, Json<Product>)> {
     check_id(&id)?;
-    let read = app
-        .store
-        .product(&id)
-        .await
-        .map(|product| product.into_iter().collect());
-    let (headers, products) = or_copy(&app, &id, read)?;
+    let read = async {
+        let product = app.store.product(&id).await?;
+        Ok(product.into_iter().collect())
+    };
+    let (headers, products) = or_copy(&app, &id, read).await?;
     let product = products.into_iter().next().ok_or(Error::NoSuchProduct)?;
     Ok((headers, Json(product)))
 }
 
 /// What was read, or the last copy while the database is away (RFC 9111: `Age`, and `Warning` 110 for old clients).
-fn or_copy(
+async fn or_copy(
     app: &App,
     asked: &str,
-    read: sqlx::Result<Vec<Product>>,
+    read: impl Future<Output = sqlx::Result<Vec<Product>>>,
 ) -> Result<(HeaderMap, Vec<Product>)> {
-    let mut headers = HeaderMap::new();
-    match read {
+    let copy = app.shelf.recall(asked);
+    // A copy now beats the truth after the caller has given up.
+    let patience = copy.as_ref().map_or(Duration::MAX, |_| PATIENCE);
+    let read = tokio::time::timeout(patience, read).await;
+    let error = match read.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(products) => {
             if !products.is_empty() {
                 app.shelf.remember(asked, &products);
             }
-            Ok((headers, products))
+            return Ok((HeaderMap::new(), products));
         }
-        Err(error) => {
-            let Some((age, products)) = app
-                .shelf
-                .recall(asked)
-                .filter(|_| db::is_unavailable(&error))
-            else {
-                return Err(error.into());
-            };
-            headers.insert(AGE, age.as_secs().into());
-            headers.insert(
-                HeaderName::from_static("warning"),
-                HeaderValue::from_static("110 - \"Response is Stale\""),
-            );
-            app.metrics.count("read", "stale", 1);
-            Ok((headers, products))
-        }
-    }
+        Err(error) => error,
+    };
+    let Some((age, products)) = copy.filter(|_| db::is_unavailable(&error)) else {
+        return Err(error.into());
+    };
+    app.metrics.count("read", "stale", 1);
+    let stale = HeaderValue::from_static("110 - \"Response is Stale\"");
+    let headers = [
+        (AGE, age.as_secs().into()),
+        (HeaderName::from_static("warning"), stale),
+    ];
+    Ok((headers.into_iter().collect(), products))
 }
 
-/// Ids are letters, digits and hyphens; anything else can't exist.
 fn check_id(id: &str) -> Result<()> {
-    let ok =
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if ok {
-        Ok(())
-    } else {
-        Err(Error::NoSuchProduct)
-    }
+    is_product_id(id).then_some(()).ok_or(Error::NoSuchProduct)
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

@@ -109,8 +109,9 @@ impl Store {
                     .push_bind(r.quantity)
                     .push_bind(expires_at);
             });
+            // In the order of the ids, so that replicas with the same orders can't wait for each other in a circle.
             insert.push(
-                ") AS v JOIN products p ON p.id = v.column2 WHERE true ON CONFLICT (order_id) DO NOTHING \
+                ") AS v JOIN products p ON p.id = v.column2 WHERE true ORDER BY v.column1 ON CONFLICT (order_id) DO NOTHING \
                  RETURNING order_id, product_id, quantity, unit_price_minor, currency, state, expires_at",
             );
             let new: Vec<Reservation> = insert.build_query_as().fetch_all(&mut *tx).await?;
@@ -119,13 +120,14 @@ impl Store {
             }
             let wanted = pieces(&new);
             if postgres && wanted.len() > 1 {
-                // Two replicas lock the rows in the same order, so they can't deadlock. SQLite has one writer.
+                // Two replicas lock the rows in the same order, so they can't deadlock; as an UPDATE does,
+                // since both hold the key shares that their inserts took. SQLite has one writer.
                 let mut lock = QueryBuilder::new("SELECT id FROM products WHERE id IN (");
                 let mut ids = lock.separated(", ");
                 for id in wanted.keys() {
                     ids.push_bind(id);
                 }
-                lock.push(") ORDER BY id FOR UPDATE");
+                lock.push(") ORDER BY id FOR NO KEY UPDATE");
                 lock.build().execute(&mut *tx).await?;
             }
             let mut take =
@@ -139,7 +141,7 @@ impl Store {
             for reservation in new {
                 let mut granted = enough.contains(&reservation.product_id);
                 if !granted {
-                    // Not enough for all of them together: first come, first served.
+                    // Not enough for all of them together: one after the other, as far as it goes.
                     let taken = query("UPDATE products SET available = available - $2 WHERE id = $1 AND available >= $2")
                         .bind(&reservation.product_id)
                         .bind(reservation.quantity)

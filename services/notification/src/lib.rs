@@ -19,13 +19,16 @@ use order::Orders;
 use prometheus_client::registry::Registry;
 use queue::Queue;
 use service::{Background, Server, Shutdown};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The schema of this service's database.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Events are worked in together with those of the next moment: nobody waits for them.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -81,6 +84,7 @@ async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Res
     let work = |jobs| events::work_in(app.clone(), jobs);
     queue
         .batches(contracts::NOTIFICATION_EVENTS)
+        .linger(LINGER)
         .run(work, stop)
         .await;
     Ok(())

@@ -15,6 +15,8 @@ pub const REDELIVER: Duration = Duration::from_secs(5);
 const DEEP: u64 = 2000;
 const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
+/// Pause after a push, in which further events come together for the next one.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// Where committed events are handed over.
 #[derive(Clone)]
@@ -59,7 +61,11 @@ impl Relay {
             let outcome = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = self.fresh.recv_many(&mut fresh, 16) => self.push(fresh.drain(..).flatten().collect()).await,
+                _ = self.fresh.recv_many(&mut fresh, 256) => {
+                    let outcome = self.push(fresh.drain(..).flatten().collect()).await;
+                    tokio::time::sleep(LINGER).await;
+                    outcome
+                }
                 _ = tick.tick() => self.redeliver().await,
             };
             self.note(outcome);

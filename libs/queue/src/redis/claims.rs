@@ -36,11 +36,11 @@ impl Redis {
                 // Or its clock was set. Now we know the time it has.
                 continue;
             }
-            let job = |(id, record, attempts, last_error): Claimed| {
+            let job = |(id, record, failed, last_error): Claimed| {
                 let standing = Standing {
                     state: State::Running,
                     at: now,
-                    attempts,
+                    failed,
                     last_error,
                     result: None,
                     token,
@@ -69,7 +69,7 @@ impl Redis {
         let mut call = Call::new(&self.scripts.renew, queue);
         call.arg(millis(lease));
         for (id, token) in claims {
-            call.arg(id.to_string()).arg(token);
+            call.arg(member(id, *token));
         }
         let kept: Vec<String> = call.run(&self.link).await?;
         Ok(kept.iter().filter_map(|id| id.parse().ok()).collect())
@@ -81,7 +81,7 @@ impl Redis {
         for settlements in settlements.chunks(BATCH) {
             let mut call = Call::new(&self.scripts.settle, queue);
             for Settlement { id, token, outcome } in settlements {
-                call.arg(id.to_string()).arg(token);
+                call.arg(member(id, *token));
                 match outcome {
                     Outcome::Done { result } => {
                         let result = result.as_ref().map(ToString::to_string);
@@ -139,4 +139,9 @@ impl Redis {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         *clock = Some((Instant::now(), now));
     }
+}
+
+/// A claimed job as the scripts know it.
+fn member(id: &Uuid, token: i64) -> String {
+    format!("{id}:{token}")
 }

@@ -94,19 +94,18 @@ impl Redis {
             Option<u32>,
             Option<String>,
             Option<String>,
-            Option<i64>,
         );
         let id = id.to_string();
         let mut call = Call::new(&self.scripts.job, queue);
         let found: Vec<Found> = call.arg(&id).run(&self.link).await?;
-        let job = |(state, at, record, attempts, last_error, result, token): Found| {
+        let job = |(state, at, record, failed, last_error, result): Found| {
             let standing = Standing {
                 state: State::ALL[state - 1],
                 at: at as i64,
-                attempts: attempts.unwrap_or(0),
+                failed: failed.unwrap_or(0),
                 last_error,
                 result,
-                token: token.unwrap_or(0),
+                token: 0,
             };
             record::decode(queue, &id, &record, standing)
         };
@@ -127,7 +126,6 @@ impl Redis {
             Option<u32>,
             Option<String>,
             Option<String>,
-            Option<i64>,
             String,
         );
         let set = match state {
@@ -140,15 +138,15 @@ impl Redis {
         let mut call = Call::new(&self.scripts.list, queue);
         call.arg(after.at).arg(&after.id).arg(limit).arg(set);
         let found: Vec<Found> = call.run(&self.link).await?;
-        let positioned = |(at, record, attempts, last_error, result, token, id): Found| {
+        let positioned = |(at, record, failed, last_error, result, id): Found| {
             let at = at as i64;
             let standing = Standing {
                 state,
                 at,
-                attempts: attempts.unwrap_or(0),
+                failed: failed.unwrap_or(0),
                 last_error,
                 result,
-                token: token.unwrap_or(0),
+                token: 0,
             };
             let job = record::decode(queue, &id, &record, standing)?;
             Ok((Position { at, id }, job))

@@ -41,9 +41,10 @@ pub(super) struct Standing {
     pub state: State,
     /// The job's score in the set of its state.
     pub at: i64,
-    pub attempts: u32,
+    pub failed: u32,
     pub last_error: Option<String>,
     pub result: Option<String>,
+    /// 0 outside of a claim.
     pub token: i64,
 }
 
@@ -68,7 +69,8 @@ pub(super) fn decode(
         kind: record.kind.into_owned(),
         payload: record.payload.into_owned(),
         state,
-        attempts: standing.attempts,
+        // The run that goes on or went well counts as well.
+        attempts: standing.failed + u32::from(matches!(state, State::Running | State::Done)),
         max_attempts: max_attempts.parse().map_err(|e| unreadable(&e))?,
         last_error: standing.last_error,
         result: result.transpose().map_err(|e| unreadable(&e))?,

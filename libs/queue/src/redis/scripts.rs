@@ -4,9 +4,9 @@ use crate::Error;
 use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, ToRedisArgs};
 
 /// What every script gets as `KEYS`, in the order the preamble names them.
-pub(super) const KEYS: [&str; 12] = [
-    "jobs", "waiting", "running", "retrying", "done", "dead", "tokens", "attempts", "crashes",
-    "errors", "results", "bell",
+pub(super) const KEYS: [&str; 11] = [
+    "jobs", "waiting", "running", "retrying", "done", "dead", "failed", "crashes", "errors",
+    "results", "bell",
 ];
 
 /// The list consumers wait at.

@@ -15,7 +15,7 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a statement waits for another process's write.
@@ -25,11 +25,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Sqlite {
     writer: SqlitePool,
     reader: SqlitePool,
+    file: PathBuf,
 }
 
 impl Sqlite {
     pub async fn open(url: &str) -> Result<Self, Error> {
         let options: SqliteConnectOptions = url.parse()?;
+        let file = options.get_filename().to_owned();
         let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -41,7 +43,11 @@ impl Sqlite {
             .pragma("journal_size_limit", "4194304");
         let writer = connect(&options).await?;
         let reader = single_connection().connect_lazy_with(options);
-        Ok(Self { writer, reader })
+        Ok(Self {
+            writer,
+            reader,
+            file,
+        })
     }
 
     pub async fn ping(&self) -> Result<(), Error> {
@@ -49,6 +55,10 @@ impl Sqlite {
             .execute(&self.reader)
             .await?;
         Ok(())
+    }
+
+    pub fn listen(&self) -> Listener {
+        Listener::new(&self.file)
     }
 
     pub async fn close(&self) {

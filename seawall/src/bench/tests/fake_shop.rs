@@ -31,6 +31,8 @@ pub struct Faults {
     pub broken: bool,
     /// Mails are only listed after this time.
     pub mail_delay: Duration,
+    /// One piece of each product is held for this time since the start.
+    pub held_for: Duration,
     /// Orders wait while the time since the start lies within.
     pub stall: Option<(Duration, Duration)>,
     /// Lists and stock need the operator with this password.
@@ -218,7 +220,13 @@ impl State {
 
     fn list(&self, path: &str, query: &str) -> Value {
         let product = |id: &String| json!({ "id": id });
-        let stock = |(id, (available, sold)): (&String, &(i64, i64))| json!({ "product_id": id, "stocked": available + sold, "available": available, "held": 0, "sold": sold });
+        let held = i64::from(self.started.elapsed() < self.faults.held_for);
+        let stock = |(id, (available, sold)): (&String, &(i64, i64))| {
+            json!({
+                "product_id": id, "stocked": available + sold, "available": available - held,
+                "held": held, "sold": sold,
+            })
+        };
         let mail = |order: &Value| json!({ "order_id": order["id"], "kind": "order_confirmed", "status": "sent" });
         let items: Vec<_> = match path {
             "/api/products" => self.stock.keys().map(product).collect(),

@@ -5,6 +5,7 @@ use clap::Parser;
 use std::time::Duration;
 
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Cli {
     #[command(flatten)]
     args: Args,
@@ -12,7 +13,7 @@ struct Cli {
 
 async fn run(shop: &FakeShop, options: &str) -> Report {
     let line = format!(
-        "bench --settle 1s {options} --url {} --data /nonexistent",
+        "bench --settle 1s --settle-holds 1ms {options} --url {} --data /nonexistent",
         shop.url
     );
     let cli = Cli::try_parse_from(line.split_whitespace()).expect("valid options");
@@ -153,6 +154,21 @@ async fn mails_on_their_way_are_waited_for() {
     })
     .await;
     assert_eq!(violated(&report), [Invariant::I7], "but not for ever");
+}
+
+#[tokio::test]
+async fn holds_of_orders_that_never_came_are_waited_for_longer() {
+    let held_for = Duration::from_millis(800);
+    let faults = Faults {
+        held_for,
+        ..Faults::default()
+    };
+    let shop = FakeShop::start(10, faults.clone()).await;
+    let report = run(&shop, "--orders 5 --settle 200ms --settle-holds 20s").await;
+    assert_eq!(report.faults(), [""; 0]);
+    let shop = FakeShop::start(10, faults).await;
+    let report = run(&shop, "--orders 5 --settle 200ms --settle-holds 100ms").await;
+    assert_eq!(violated(&report), [Invariant::I4], "but not for ever");
 }
 
 #[tokio::test]

@@ -1,36 +1,38 @@
 -- ARGV: how many at most, the lease in ms, the claim's token, until when the caller waits.
 -- Returns now, when the next job is due (-1: none, -2: not looked up, -3: too late, the caller has
--- gone), and the claimed jobs: id, record, attempts, last error.
+-- gone), and the claimed jobs: id, record, how often they failed, last error.
 if now > tonumber(ARGV[4]) then return { now, -3, {} } end
 local limit = tonumber(ARGV[1])
 local ids = {}
--- Retries go first: they are few, and the oldest.
-for _, set in ipairs({ RETRYING, WAITING }) do
+local function take(set)
     local due = math.min(redis.call('ZCOUNT', set, '-inf', now), limit - #ids)
-    if due > 0 then
-        local popped = redis.call('ZPOPMIN', set, due)
-        for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
-    end
+    if due <= 0 then return end
+    local popped = redis.call('ZPOPMIN', set, due)
+    for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
 end
+-- Retries go first: they are few, and the oldest. Only they have failed before.
+take(RETRYING)
+local retried = #ids
+take(WAITING)
 
 local jobs = {}
 if #ids > 0 then
     local records = redis.call('HMGET', JOBS, unpack(ids))
-    local attempts = redis.call('HMGET', ATTEMPTS, unpack(ids))
-    local running, tokens, started = {}, {}, {}
+    local failed, errors = {}, {}
+    if retried > 0 then
+        failed = redis.call('HMGET', FAILED, unpack(ids, 1, retried))
+        errors = redis.call('HMGET', ERRORS, unpack(ids, 1, retried))
+    end
+    local running, lease, token = {}, text(now + ARGV[2]), ':' .. ARGV[3]
     for i, id in ipairs(ids) do
-        local attempt = tonumber(attempts[i] or 0) + 1
-        local at = 2 * i - 1
-        running[at], running[at + 1] = now + ARGV[2], id
-        tokens[at], tokens[at + 1] = id, ARGV[3]
-        started[at], started[at + 1] = id, attempt
-        at = 4 * i - 3
-        jobs[at], jobs[at + 1], jobs[at + 2] = id, records[i], attempt
-        jobs[at + 3] = attempt > 1 and redis.call('HGET', ERRORS, id)
+        -- Without a record (a server that evicts keys), there is nothing left to run.
+        if records[i] then
+            add(running, lease, id .. token)
+            add(jobs, id, records[i])
+            add(jobs, failed[i] or '0', errors[i] or false)
+        end
     end
     call('ZADD', RUNNING, running)
-    call('HSET', TOKENS, tokens)
-    call('HSET', ATTEMPTS, started)
 end
 
 if #ids == limit then

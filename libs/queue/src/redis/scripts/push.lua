@@ -2,6 +2,7 @@
 -- is due ('' for now) and which of KEYS is its unique key ('' for none).
 -- Returns 1 for each job that is new, 0 for each that isn't.
 local pushed, waiting = {}, {}
+local at_once = text(now)
 for i = 2, #ARGV, 4 do
     local id, record, due, key = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local new
@@ -12,10 +13,7 @@ for i = 2, #ARGV, 4 do
             and redis.call('SET', KEYS[tonumber(key)], id, 'NX', 'PX', ARGV[1]) ~= false
         if new then redis.call('HSET', JOBS, id, record) end
     end
-    if new then
-        waiting[#waiting + 1] = due == '' and now or due
-        waiting[#waiting + 1] = id
-    end
+    if new then add(waiting, due == '' and at_once or due, id) end
     pushed[#pushed + 1] = new and 1 or 0
 end
 call('ZADD', WAITING, waiting)

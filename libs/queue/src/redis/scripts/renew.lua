@@ -1,13 +1,11 @@
--- ARGV: the lease in ms, then id and token of each claim. Returns the ids whose claim still holds.
-local ids = {}
-for i = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
-local tokens = redis.call('HMGET', TOKENS, unpack(ids))
-local running, kept = {}, {}
-for i, id in ipairs(ids) do
-    if tokens[i] == ARGV[2 * i + 1] then
-        kept[#kept + 1] = id
-        running[#running + 1] = now + ARGV[1]
-        running[#running + 1] = id
+-- ARGV: the lease in ms, then the members of `running`. Returns the ids whose claim still holds.
+local members = { unpack(ARGV, 2) }
+local leases = redis.call('ZMSCORE', RUNNING, unpack(members))
+local running, kept, lease = {}, {}, text(now + ARGV[1])
+for i, member in ipairs(members) do
+    if leases[i] then
+        kept[#kept + 1] = id_of(member)
+        add(running, lease, member)
     end
 end
 call('ZADD', RUNNING, running)

@@ -7,11 +7,9 @@ elseif redis.call('ZREM', RETRYING, ARGV[1]) + redis.call('ZREM', DEAD, ARGV[1])
     return 0
 end
 local waiting = {}
-for i, id in ipairs(ids) do
-    waiting[2 * i - 1], waiting[2 * i] = now, id
-end
+for _, id in ipairs(ids) do add(waiting, text(now), id) end
 call('ZREM', DEAD, ids)
-call('HDEL', ATTEMPTS, ids)
+call('HDEL', FAILED, ids)
 call('HDEL', CRASHES, ids)
 call('ZADD', WAITING, waiting)
 if #ids > 0 then ring() end

@@ -1,48 +1,44 @@
--- ARGV: for each job its id, its claim's token, what became of it, and two details of that.
--- A job that is claimed under another token by now is left alone.
+-- ARGV: for each job its member in `running`, what became of it, and two details of that. A job
+-- that is claimed under another token by now is left alone.
 -- Returns how many claims still held and were so ended.
-local ids = {}
-for i = 1, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-local tokens = redis.call('HMGET', TOKENS, unpack(ids))
+local members = {}
+for i = 1, #ARGV, 4 do members[#members + 1] = ARGV[i] end
+local leases = redis.call('ZMSCORE', RUNNING, unpack(members))
 local ended, waiting, retrying, done, dead, removed = {}, {}, {}, {}, {}, {}
 local errors, results = {}, {}
+local at = text(now)
 
-local function add(list, a, b)
-    list[#list + 1] = a
-    list[#list + 1] = b
-end
-
-for i, id in ipairs(ids) do
-    local at = 5 * i - 4
-    local outcome, detail, text = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    if tokens[i] == ARGV[at + 1] then
-        ended[#ended + 1] = id
+for i, member in ipairs(members) do
+    if leases[i] then
+        local outcome, detail, words = ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
+        local id = id_of(member)
+        ended[#ended + 1] = member
         if outcome == 'done' then
-            add(done, now, id)
-            if text ~= '' then add(results, id, text) end
-        elseif outcome == 'retry' then
-            add(retrying, now + detail, id)
-            add(errors, id, text)
-        elseif outcome == 'dead' then
-            add(dead, now, id)
-            add(errors, id, text)
+            add(done, at, id)
+            if words ~= '' then add(results, id, words) end
         elseif outcome == 'remove' then
             removed[#removed + 1] = id
+        elseif outcome == 'release' then
+            -- As if it had not been claimed.
+            add(redis.call('HEXISTS', FAILED, id) == 1 and retrying or waiting, at, id)
         else
-            -- Handed back: as if it had not been claimed.
-            local failed = redis.call('HINCRBY', ATTEMPTS, id, -1) > 0
-            add(failed and retrying or waiting, now, id)
+            redis.call('HINCRBY', FAILED, id, 1)
+            add(errors, id, words)
+            if outcome == 'dead' then
+                add(dead, at, id)
+            else
+                add(retrying, text(now + detail), id)
+            end
         end
     end
 end
 call('ZREM', RUNNING, ended)
-call('HDEL', TOKENS, ended)
 call('ZADD', WAITING, waiting)
 call('ZADD', RETRYING, retrying)
 call('ZADD', DONE, done)
 call('ZADD', DEAD, dead)
 call('HSET', ERRORS, errors)
 call('HSET', RESULTS, results)
-forget(removed)
+if #removed > 0 then forget(removed) end
 if #waiting + #retrying > 0 then ring() end
 return #ended

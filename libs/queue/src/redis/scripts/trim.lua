@@ -1,6 +1,6 @@
 -- ARGV: for how many ms done jobs are kept, how many are kept, how many to forget at most.
 -- Returns how many were forgotten.
-local old = redis.call('ZCOUNT', DONE, '-inf', '(' .. now - ARGV[1])
+local old = redis.call('ZCOUNT', DONE, '-inf', '(' .. text(now - ARGV[1]))
 local surplus = redis.call('ZCARD', DONE) - ARGV[2]
 local count = math.min(math.max(old, surplus), tonumber(ARGV[3]))
 if count <= 0 then return 0 end

@@ -1,0 +1,8 @@
+//! A real server on real sockets, seen from outside: byte by byte where that matters.
+mod answers;
+mod drain;
+mod framing;
+mod limits;
+mod ops;
+mod slow;
+mod support;

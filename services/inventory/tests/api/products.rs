@@ -1,0 +1,150 @@
+//! Reading products: pages, single ones, and ids that can't exist.
+use crate::support::Replica;
+use db::testing::each;
+use inventory::MIGRATIONS;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_first_products_are_there_from_the_start() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db.clone());
+        let page = shop.get("/products").await.expect(200);
+        let ids: Vec<_> = page["items"].as_array().expect("items").iter().map(|p| p["id"].clone()).collect();
+        assert_eq!(ids, ["PROD-001", "PROD-002", "PROD-003", "PROD-004", "PROD-005"]);
+        assert_eq!(page["next"], json!(null));
+        assert_eq!(
+            shop.get("/products/PROD-001").await.expect(200),
+            json!({"id": "PROD-001", "name": "Storm lantern", "price_minor": 2900, "currency": "EUR",
+                   "available": 10000, "image": null})
+        );
+        // A second start changes nothing.
+        shop.set_stock("PROD-001", 7).await;
+        db::testing::replica(&db, &MIGRATIONS).await;
+        assert_eq!(shop.stock("PROD-001").await.0, 7);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let (mut ids, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = shop
+                .get(&format!("/products?limit=2{after}"))
+                .await
+                .expect(200);
+            let items = page["items"].as_array().expect("items");
+            assert!(items.len() <= 2);
+            ids.extend(
+                items
+                    .iter()
+                    .map(|p| p["id"].as_str().expect("an id").to_owned()),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(
+            ids,
+            ["PROD-001", "PROD-002", "PROD-003", "PROD-004", "PROD-005"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_queries_are_refused() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        for query in [
+            "limit=0",
+            "limit=501",
+            "limit=-1",
+            "limit=abc",
+            "limit=1&limit=2",
+            "page=2",
+            "after=%00",
+            "after=a%00b",
+        ] {
+            shop.get(&format!("/products?{query}"))
+                .await
+                .expect_problem(400, "invalid_query");
+        }
+        for fine in ["limit=500", "limit=1", "after=ZZZ", ""] {
+            shop.get(&format!("/products?{fine}")).await.expect(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ids_that_can_not_exist_are_not_found() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let long = "x".repeat(65);
+        for id in [
+            "PROD-999",
+            "prod-001",
+            "%00",
+            "PROD-001%00",
+            "%2e%2e%2fPROD-001",
+            "..%5cPROD-001",
+            "%252e",
+            "%ff",
+            "'%20OR%201=1--",
+            "PROD-001';DROP%20TABLE%20products--",
+            "%c3%a4",
+            "%e2%80%8bPROD-001",
+            "PROD%20001",
+            &long,
+        ] {
+            let answer = shop.get(&format!("/products/{id}")).await;
+            assert_eq!(answer.status, 404, "{id}: {answer:?}");
+            assert_eq!(answer.body["status"], 404, "{id}: not a problem");
+            let put = shop
+                .call(
+                    "PUT",
+                    &format!("/products/{id}/stock"),
+                    json!({"available": 1}),
+                )
+                .await;
+            assert_eq!(put.status, 404, "{id}: {put:?}");
+        }
+        for path in [
+            "/products//",
+            "/products/PROD-001/",
+            "/products/PROD-001/stock/x",
+        ] {
+            assert_eq!(shop.get(path).await.status, 404, "{path}");
+        }
+        assert_eq!(shop.snapshot().await.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sql_in_parameters_is_text() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let before = shop.snapshot().await;
+        let started = std::time::Instant::now();
+        for text in [
+            "'%20OR%201=1--",
+            "';DROP%20TABLE%20products;--",
+            "'%7C%7Cpg_sleep(5)--",
+            "1;SELECT%20pg_sleep(5)",
+        ] {
+            let answer = shop.get(&format!("/products?after={text}")).await;
+            assert!(
+                matches!(answer.status.as_u16(), 200 | 400),
+                "{text}: {answer:?}"
+            );
+        }
+        assert!(started.elapsed().as_secs() < 4, "somebody slept");
+        assert_eq!(shop.snapshot().await, before);
+    })
+    .await;
+}
