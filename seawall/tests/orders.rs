@@ -157,7 +157,7 @@ fn draining_one_replica_after_the_other_fails_no_request() {
             "7",
         ],
     );
-    assert_eq!(report["phases"][0]["retried"], 0, "{report}");
+    assert_eq!(report["phases"][0]["orders"]["retried"], 0, "{report}");
 }
 
 /// While the whole platform stops, whoever got a connection gets an answer; afterwards every answered

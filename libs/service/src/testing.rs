@@ -1,4 +1,8 @@
-//! Black-box calls on a router, for the tests of services.
+//! Black-box calls on a router, and services as processes, for the tests of services.
+mod process;
+
+pub use process::{Process, expect_refused, expect_start_and_stop};
+
 use axum::{
     Router,
     body::Body,

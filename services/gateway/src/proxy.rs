@@ -5,7 +5,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE},
+        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
         uri::PathAndQuery,
     },
     response::IntoResponse as _,
@@ -90,16 +90,17 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
     })
 }
 
-fn bring_back(answer: Response<Bytes>) -> Response<Body> {
-    let is_problem = answer
+fn bring_back(mut answer: Response<Bytes>) -> Response<Body> {
+    if answer
         .headers()
         .get(CONTENT_TYPE)
-        .is_some_and(|v| v == PROBLEM);
-    if is_problem {
-        answer.map(|body| Body::from(outside(&body).unwrap_or(body)))
-    } else {
-        answer.map(Body::from)
+        .is_some_and(|v| v == PROBLEM)
+        && let Some(body) = outside(answer.body())
+    {
+        answer.headers_mut().remove(CONTENT_LENGTH);
+        *answer.body_mut() = body;
     }
+    answer.map(Body::from)
 }
 
 /// A problem names the path that the client asked for, not the one inside.

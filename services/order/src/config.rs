@@ -18,6 +18,9 @@ pub struct Config {
     /// The same from a file.
     #[arg(long, env = "ORDER_ID_SECRET_FILE", value_parser = Secret::from_file, conflicts_with = "order_id_secret")]
     pub order_id_secret_file: Option<Secret>,
+    /// Seconds after which an event that no consumer has acknowledged is pushed again.
+    #[arg(long, env = "OUTBOX_REDELIVER_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub outbox_redeliver_seconds: u32,
     #[command(flatten)]
     pub db: db::Settings,
     #[command(flatten)]

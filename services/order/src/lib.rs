@@ -20,7 +20,7 @@ use queue::Queue;
 use record::Recorder;
 use relay::{Outbox, Relay};
 use service::{Background, Server, Shutdown};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::Store;
 
 /// The schema of this service's database.
@@ -54,7 +54,8 @@ impl App {
     ) -> anyhow::Result<(Self, Relay)> {
         db.register(registry);
         let store = Store::new(db);
-        let (relay, outbox) = Relay::new(store.clone(), queue);
+        let redeliver = Duration::from_secs(config.outbox_redeliver_seconds.into());
+        let (relay, outbox) = Relay::new(store.clone(), queue, redeliver);
         let client_metrics = client::Metrics::register(registry);
         let inventory = client::Upstream::new(
             "inventory",

@@ -2,7 +2,7 @@
 use crate::{
     error::{Error, Result},
     order::Order,
-    relay::{Outbox, REDELIVER},
+    relay::Outbox,
     store::{self, Delivery, Store},
 };
 use db::Batcher;
@@ -34,7 +34,7 @@ impl Recorder {
 }
 
 async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Vec<Delivery>)>) -> Vec<Outcome> {
-    let due = db::now() + REDELIVER;
+    let due = outbox.due();
     match store.insert(&orders, due).await {
         Ok(new) => finish(&outbox, orders, new),
         // One order the database refuses must not take the others with it.

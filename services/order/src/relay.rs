@@ -4,13 +4,12 @@
 //! time, by whichever replica it was written, is claimed from the table and pushed again: after a
 //! crash, a lost queue or a slow consumer. The queue drops what it still holds, consumers drop the rest.
 use crate::store::{Delivery, Store};
+use chrono::{DateTime, Utc};
 use queue::{NewJob, Queue};
 use std::{collections::HashMap, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Events not acknowledged within this time are pushed again.
-pub const REDELIVER: Duration = Duration::from_secs(5);
 /// With more jobs than this waiting, the table keeps the backlog.
 const DEEP: u64 = 2000;
 const BATCH: usize = 256;
@@ -20,12 +19,20 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Where committed events are handed over.
 #[derive(Clone)]
-pub struct Outbox(mpsc::Sender<Vec<Delivery>>);
+pub struct Outbox {
+    fresh: mpsc::Sender<Vec<Delivery>>,
+    redeliver: Duration,
+}
 
 impl Outbox {
+    /// When an event written now is pushed again, if nobody has acknowledged it by then.
+    pub fn due(&self) -> DateTime<Utc> {
+        db::now() + self.redeliver
+    }
+
     /// Passes on what was just committed. When the relay is behind, the table has it all the same.
     pub fn hand_over(&self, deliveries: Vec<Delivery>) {
-        self.0.try_send(deliveries).ok();
+        self.fresh.try_send(deliveries).ok();
     }
 }
 
@@ -34,22 +41,29 @@ pub struct Relay {
     store: Store,
     queue: Queue,
     fresh: mpsc::Receiver<Vec<Delivery>>,
+    redeliver: Duration,
     /// Queues that are deep, as of the last tick.
     deep: Vec<String>,
     failing: bool,
 }
 
 impl Relay {
-    pub fn new(store: Store, queue: Queue) -> (Self, Outbox) {
+    /// A relay that pushes again what isn't acknowledged in the time `redeliver`.
+    pub fn new(store: Store, queue: Queue, redeliver: Duration) -> (Self, Outbox) {
         let (sender, fresh) = mpsc::channel(256);
         let relay = Self {
             store,
             queue,
             fresh,
+            redeliver,
             deep: Vec::new(),
             failing: false,
         };
-        (relay, Outbox(sender))
+        let outbox = Outbox {
+            fresh: sender,
+            redeliver,
+        };
+        (relay, outbox)
     }
 
     /// Runs until stopped; outages of the database or the queue are waited out.
@@ -89,7 +103,7 @@ impl Relay {
         loop {
             let claimed = self
                 .store
-                .claim_due(db::now(), REDELIVER, BATCH as i64, &self.deep)
+                .claim_due(db::now(), self.redeliver, BATCH as i64, &self.deep)
                 .await?;
             let full = claimed.len() == BATCH;
             self.push(claimed).await?;

@@ -3,7 +3,7 @@ use crate::{
     App,
     error::{Error, Result},
     order::{self, NewOrder},
-    place, relay,
+    place,
 };
 use axum::{
     Router,
@@ -131,7 +131,7 @@ async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order
     (status = 404, body = ProblemBody, description = "`order_not_found`", content_type = "application/problem+json"),
 ))]
 async fn cancel(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order>> {
-    let cancelled = app.store.cancel(id, db::now() + relay::REDELIVER).await?;
+    let cancelled = app.store.cancel(id, app.outbox.due()).await?;
     let order = match cancelled {
         Some((order, deliveries)) => {
             app.outbox.hand_over(deliveries);

@@ -161,10 +161,12 @@ async fn refused_connections_open_all_and_a_replacement_is_found_at_once() {
     for replica in &mut replicas {
         replica.kill().await;
     }
+    let started = Instant::now();
     for _ in 0..20 {
         let error = peer.upstream.send(get()).await.unwrap_err();
         assert!(error.is_unsent(), "{error:?}");
     }
+    assert!(started.elapsed() < Duration::from_secs(1), "failing took long");
     assert!(replicas.iter().all(|r| peer.breaker(r) > 0.0));
 
     replicas[1].restart().await;

@@ -6,7 +6,7 @@ use std::{io, path::Path, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The least time between two looks: many small writes are looked at together.
-const BUSY: Duration = Duration::from_millis(10);
+const BUSY: Duration = Duration::from_millis(20);
 /// How often to look when the kernel doesn't tell; it allows each user some watches only.
 const UNTOLD: Duration = Duration::from_millis(250);
 

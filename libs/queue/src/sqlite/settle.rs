@@ -173,6 +173,16 @@ impl Sqlite {
         in_time: Instant,
         options: &Options,
     ) -> Result<Rescue, Error> {
+        // Most of the time nothing runs, and then nobody need take the write lock.
+        let running: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND state = 1)",
+        )
+        .bind(queue)
+        .fetch_one(&self.reader)
+        .await?;
+        if !running {
+            return Ok(Rescue::Took(0));
+        }
         let asked = Instant::now();
         let taken = sqlx::query(RESCUE)
             .bind(queue)

@@ -1,49 +1,9 @@
-//! What a scrape shows.
+//! What is counted.
 use crate::support::Replica;
 use db::testing::each;
 use inventory::MIGRATIONS;
 use serde_json::json;
-use std::collections::BTreeSet;
 use uuid::Uuid;
-
-/// Dashboards, rules and alerts know these names.
-const NAMES: [&str; 19] = [
-    "build",
-    "circuit_breaker_state",
-    "client_request_duration_seconds",
-    "client_requests",
-    "client_retries",
-    "client_retry_budget_exhausted",
-    "db_pool_connections",
-    "http_request_duration_seconds",
-    "http_requests",
-    "http_requests_in_flight",
-    "inventory_holds",
-    "inventory_requests",
-    "inventory_stock",
-    "log_events",
-    "process_cpu_seconds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_threads",
-];
-
-#[tokio::test]
-async fn the_names_are_the_agreed_ones() {
-    db::testing::sqlite(&MIGRATIONS, async |db| {
-        let shop = Replica::new(db);
-        shop.reserve(Uuid::now_v7(), "PROD-001", 1)
-            .await
-            .expect(200);
-        let text = shop.metrics();
-        let types = text
-            .lines()
-            .filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next());
-        assert_eq!(types.collect::<BTreeSet<_>>(), NAMES.into_iter().collect());
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn each_outcome_is_counted() {
