@@ -25,7 +25,7 @@ impl Tried {
 
     /// Time has passed since the earlier tries: who refused then may be back.
     pub(crate) fn reconsider(&mut self) {
-        self.avoid.append(&mut self.never);
+        self.never.clear();
     }
 
     fn allows(&self, endpoint: &Arc<Endpoint>, now: Instant) -> bool {
@@ -39,29 +39,18 @@ fn contains(list: &[Arc<Endpoint>], endpoint: &Arc<Endpoint>) -> bool {
     list.iter().any(|e| Arc::ptr_eq(e, endpoint))
 }
 
-/// Takes the less busy of two available endpoints chosen at random (Mitzenmacher, "The power of two
-/// choices in randomized load balancing"), preferring those this call has not tried yet.
-///
-/// When none is available, it knocks at those that were gone: a refused connection costs
-/// microseconds, and one of them may be back before its breaker looks again.
+/// Takes an available endpoint, or knocks at one that refused its last connection: a refusal costs
+/// microseconds, and it may be back before its breaker looks again. Those this call has tried
+/// already come last.
 pub(crate) fn pick(endpoints: &[Arc<Endpoint>], tried: &Tried, now: Instant) -> Option<Lease> {
-    let allowed = || endpoints.iter().filter(|e| tried.allows(e, now));
-    let mut open: Vec<_> = allowed().filter(|e| e.is_available(now)).collect();
-    if open.iter().any(|e| !contains(&tried.avoid, e)) {
-        open.retain(|e| !contains(&tried.avoid, e));
-    }
-    while let Some(endpoint) = take_less_busy(&mut open) {
-        if let Some(lease) = endpoint.lease(now) {
-            return Some(lease);
-        }
-    }
-    let mut last: Vec<_> = allowed().filter(|e| e.may_knock(now)).collect();
-    while let Some(endpoint) = take_less_busy(&mut last) {
-        if let Some(lease) = endpoint.knock(now) {
-            return Some(lease);
-        }
-    }
-    None
+    let allowed = endpoints.iter().filter(|e| tried.allows(e, now));
+    let (again, other): (Vec<_>, Vec<_>) = allowed.partition(|e| contains(&tried.avoid, e));
+    let choose = |from: Vec<&Arc<Endpoint>>| {
+        let available = from.iter().copied().filter(|e| e.is_available(now));
+        let lease = two_choices(available.collect(), |e| e.lease(now));
+        lease.or_else(|| two_choices(from, |e| e.knock(now)))
+    };
+    choose(other).or_else(|| choose(again))
 }
 
 /// Would [`pick`] find one now?
@@ -71,19 +60,28 @@ pub(crate) fn has_choice(endpoints: &[Arc<Endpoint>], tried: &Tried, now: Instan
         .any(|e| tried.allows(e, now) && e.may_knock(now))
 }
 
-fn take_less_busy<'a>(candidates: &mut Vec<&'a Arc<Endpoint>>) -> Option<&'a Arc<Endpoint>> {
+/// Takes the less busy of two chosen at random, until one can be had (Mitzenmacher, "The power of
+/// two choices in randomized load balancing").
+fn two_choices(
+    mut candidates: Vec<&Arc<Endpoint>>,
+    take: impl Fn(&Arc<Endpoint>) -> Option<Lease>,
+) -> Option<Lease> {
     let mut rng = rand::rng();
-    let index = match candidates.len() {
-        0 => return None,
-        1 => 0,
-        len => {
-            let first = rng.random_range(0..len);
-            let second = (first + rng.random_range(1..len)) % len;
-            match candidates[second].in_flight() < candidates[first].in_flight() {
-                true => second,
-                false => first,
-            }
+    while !candidates.is_empty() {
+        let len = candidates.len();
+        let first = rng.random_range(0..len);
+        let second = match len {
+            1 => first,
+            _ => (first + rng.random_range(1..len)) % len,
+        };
+        let less_busy = match candidates[second].in_flight() < candidates[first].in_flight() {
+            true => second,
+            false => first,
+        };
+        let lease = take(candidates.swap_remove(less_busy));
+        if lease.is_some() {
+            return lease;
         }
-    };
-    Some(candidates.swap_remove(index))
+    }
+    None
 }

@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     /// Nobody listens. Certain after one try, and over as soon as the replica is replaced, so it
     /// opens at once and for a short time.
     Refused,
-    /// The connection broke under the call; like `Refused`, but one is no proof.
+    /// The connection broke under the call: likely the process died, but one is no proof.
     Broken,
     /// No answer in time.
     Silent,
@@ -152,16 +152,16 @@ impl Breaker {
 
     /// Would [`Breaker::knock`] let a call through?
     pub(crate) fn may_knock(&self, now: Instant) -> bool {
-        let gone = match &self.phase {
+        let refused = match &self.phase {
             Phase::Closed => false,
-            Phase::Open { fault, .. } | Phase::HalfOpen { fault, .. } => fault.is_gone(),
+            Phase::Open { fault, .. } | Phase::HalfOpen { fault, .. } => *fault == Fault::Refused,
         };
-        gone || self.admits(now)
+        refused || self.admits(now)
     }
 
-    /// As [`Breaker::admit`], but an endpoint that was gone takes calls before its time and beyond
-    /// the number of probes: to look costs next to nothing and may find it back. For callers with
-    /// nowhere else to go.
+    /// As [`Breaker::admit`], but an endpoint that refused its connection takes calls before its
+    /// time and beyond the number of probes: to look costs next to nothing and may find it back.
+    /// For callers with nowhere else to go.
     pub(crate) fn knock(&mut self, now: Instant) -> Option<Ticket> {
         self.may_knock(now).then(|| self.ticket())
     }

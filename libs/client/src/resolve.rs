@@ -156,17 +156,22 @@ impl BreakerStates for Directory {
     }
 }
 
-/// The addresses of one family only: behind a name with both, each replica would count twice.
 async fn resolve(url: &Url) -> io::Result<Vec<SocketAddr>> {
-    let name = match &url.host {
-        Host::Address(ip) => return Ok(vec![SocketAddr::new(*ip, url.port)]),
-        Host::Name(name) => name.as_str(),
-    };
-    let mut addresses: Vec<_> = net::lookup_host((name, url.port)).await?.collect();
+    match &url.host {
+        Host::Address(ip) => Ok(vec![SocketAddr::new(*ip, url.port)]),
+        Host::Name(name) => {
+            let found = net::lookup_host((name.as_str(), url.port)).await?;
+            Ok(one_family(found.collect()))
+        }
+    }
+}
+
+/// Behind a name with addresses of both families each replica would count twice.
+fn one_family(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     if addresses.iter().any(SocketAddr::is_ipv4) {
         addresses.retain(SocketAddr::is_ipv4);
     }
-    Ok(addresses)
+    addresses
 }
 
 #[cfg(test)]
@@ -193,6 +198,22 @@ mod tests {
             "it lost its connections and health"
         );
         assert_eq!(after[1].address.to_string(), "10.0.0.3:80");
+    }
+
+    #[test]
+    fn a_replica_with_two_addresses_counts_once() {
+        let parse = |list: &[&str]| {
+            list.iter()
+                .map(|a| a.parse().expect("an address"))
+                .collect()
+        };
+        let (both, v4): (Vec<_>, Vec<_>) = (
+            parse(&["[::1]:80", "127.0.0.1:80"]),
+            parse(&["127.0.0.1:80"]),
+        );
+        assert_eq!(one_family(both), v4);
+        let v6: Vec<_> = parse(&["[::1]:80"]);
+        assert_eq!(one_family(v6.clone()), v6);
     }
 
     #[tokio::test]

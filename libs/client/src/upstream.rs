@@ -95,11 +95,8 @@ impl Upstream {
         timeout: Duration,
     ) -> Vec<(String, Result<Response<Bytes>, Error>)> {
         let inner = &self.0;
-        let mut endpoints = inner.directory.current(Instant::now());
-        if endpoints.is_empty() {
-            let first = time::timeout(timeout, inner.directory.first()).await;
-            endpoints = first.unwrap_or(endpoints);
-        }
+        let now = Instant::now();
+        let endpoints = inner.endpoints(now, now + timeout).await;
         let context = Context::current();
         let (endpoints, context) = (&endpoints, context.as_ref());
         join_all(endpoints.iter().map(|endpoint| async move {
@@ -118,6 +115,16 @@ impl Upstream {
 }
 
 impl Inner {
+    /// Waits for a look-up only when there is no endpoint yet.
+    async fn endpoints(&self, now: Instant, until: Instant) -> Endpoints {
+        let known = self.directory.current(now);
+        if !known.is_empty() {
+            return known;
+        }
+        let first = time::timeout_at(until, self.directory.first()).await;
+        first.unwrap_or(known)
+    }
+
     async fn try_until(
         &self,
         call: &Call,
@@ -129,11 +136,7 @@ impl Inner {
             return Err(Error::Expired { upstream });
         }
         self.budget.deposit(started);
-        let mut endpoints = self.directory.current(started);
-        if endpoints.is_empty() {
-            let first = time::timeout_at(deadline, self.directory.first()).await;
-            endpoints = first.unwrap_or(endpoints);
-        }
+        let endpoints = self.endpoints(started, deadline).await;
         let mut tried = Tried::default();
         let mut last = None;
         while let Some(lease) = balance::pick(&endpoints, &tried, Instant::now()) {

@@ -1,7 +1,8 @@
 //! The words the two backends and the two ways to consume share: claims and what becomes of them.
-use crate::Job;
+use crate::{Error, Job};
 use serde_json::Value;
 use std::time::Duration;
+use tracing::error;
 use uuid::Uuid;
 
 /// How many jobs one statement or script touches at most, so that none takes long.
@@ -13,6 +14,16 @@ pub(crate) struct Claim {
     /// When the next job is due, as far as is known: `None` when the queue holds no other job or
     /// the claim was filled. Zero when one is due already.
     pub next_due: Option<Duration>,
+}
+
+/// Leaves out what can't be read, with a line in the log: one damaged record must not keep the
+/// others from being run or listed.
+pub(crate) fn readable<T>(jobs: impl Iterator<Item = Result<T, Error>>) -> Vec<T> {
+    jobs.filter_map(|job| {
+        job.inspect_err(|error| error!(%error, "skipped a stored job"))
+            .ok()
+    })
+    .collect()
 }
 
 /// How the run of a claimed job ended. It counts only while the claim does: the token is the fence

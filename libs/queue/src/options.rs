@@ -5,7 +5,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// How long a claim holds without being renewed. A live worker renews three times per lease;
-    /// a dead one's jobs start elsewhere after at most a lease and a quarter.
+    /// a dead one's jobs start elsewhere after at most a lease and a quarter. A handler that blocks
+    /// its thread for longer than a third of this may lose its job to another worker.
     pub lease: Duration,
     /// The first retry comes within this time, each later one within twice that of the one before.
     pub backoff_base: Duration,

@@ -90,8 +90,10 @@ pub(crate) async fn fetch(
                 pending: Some((settlement, permit)),
                 settled: settled.clone(),
             };
-            // A worker that has ended drops the job, which hands it back.
-            let _ = claimed.send(Claimed { job, slot });
+            if claimed.send(Claimed { job, slot }).is_err() {
+                // The worker has ended. Dropped, the job goes back.
+                return;
+            }
         }
         drop(free);
         if let Some(idle) = idle {

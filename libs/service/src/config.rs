@@ -4,17 +4,18 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 /// How a service listens, limits and stops. Flatten it into the service's own config.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
+#[command(next_help_heading = "Process")]
 pub struct Config {
     /// Address of the ops listener: /livez /readyz /metrics. Never make it public.
     #[arg(long, env = "OPS_LISTEN", default_value = "127.0.0.1:9091")]
     pub ops_listen: SocketAddr,
-    /// Where this runs; shown in logs and status.
+    /// Where this runs. Outside development, secrets have no default.
     #[arg(long, env = "APP_ENV", default_value = "development")]
     pub app_env: AppEnv,
     /// After SIGTERM, how long to keep serving while load balancers notice (`500ms`, `5s`).
     #[arg(long, env = "DRAIN_TIME", default_value = "500ms", value_parser = duration)]
     pub drain_time: Duration,
-    /// After the drain, how long requests in flight may take to finish.
+    /// After the drain, how long requests in flight, and then background work, may take to finish.
     #[arg(long, env = "STOP_TIMEOUT", default_value = "20s", value_parser = duration)]
     pub stop_timeout: Duration,
     /// Connections open at once; further ones wait in the kernel's backlog.

@@ -49,7 +49,7 @@ pub use background::Background;
 pub use config::{AppEnv, Config, Secret};
 pub use extract::{Json, Path, Query};
 pub use layers::layers;
-pub use page::{Cursor, Page};
+pub use page::{Cursor, Page, Place};
 pub use problem::{Pointer, Problem, ProblemBody};
 pub use process::{Shutdown, main, run};
 pub use readiness::Readiness;

@@ -1,7 +1,10 @@
 //! Lists: `{"items": [...], "next": cursor or null}` with `?limit=` and `?after=`.
 use crate::Problem;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
 
 /// What a list route takes from the query string.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -67,5 +70,57 @@ impl<T> Page<T> {
         items.truncate(limit);
         let next = if more { items.last().map(cursor) } else { None };
         Self { items, next }
+    }
+}
+
+/// A row's place in a list that starts with the newest; as text, a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub created_at: DateTime<Utc>,
+    pub id: Uuid,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.created_at.timestamp_micros(), self.id)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (micros, id) = text.split_once('_').ok_or(())?;
+        // Unsigned: times long ago are out of range for Postgres.
+        let micros: u64 = micros.parse().map_err(drop)?;
+        let created_at = i64::try_from(micros)
+            .ok()
+            .and_then(DateTime::from_timestamp_micros);
+        Ok(Self {
+            created_at: created_at.ok_or(())?,
+            id: id.parse().map_err(drop)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_survives_as_a_cursor() {
+        let place = Place {
+            created_at: DateTime::from_timestamp_micros(1_795_000_000_123_456).expect("a time"),
+            id: Uuid::from_u128(7),
+        };
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for bad in [
+            "",
+            "_",
+            "1",
+            "-1_00000000-0000-0000-0000-000000000007",
+            "18446744073709551615_x",
+        ] {
+            assert_eq!(bad.parse::<Place>(), Err(()), "{bad}");
+        }
     }
 }

@@ -163,7 +163,9 @@ fn refuse<C: CommandFactory>(error: &clap::Error) -> ExitCode {
         Some(source) => format!(": {source}"),
         None => valid_values(error),
     };
-    eprintln!("error: {variable}: invalid value{value}{why}");
+    let line = format!("error: {variable}: invalid value{value}{why}");
+    // One line, whatever the value holds.
+    eprintln!("{}", line.replace(char::is_control, " "));
     ExitCode::from(2)
 }
 

@@ -14,8 +14,14 @@ use prometheus_client::registry::Registry;
 use rustix::process::Resource;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    convert::Infallible, future::Future, io, net::SocketAddr, os::fd::OwnedFd, pin::pin, sync::Arc,
-    time::Duration,
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -125,8 +131,10 @@ impl Server {
             tokio::time::sleep(self.config.drain_time).await;
         }
         stop.cancel();
+        let stopping = Instant::now();
         let finished = api.await?;
-        let stopped = self.background.stop(self.config.stop_timeout).await;
+        let rest = self.config.stop_timeout.saturating_sub(stopping.elapsed());
+        let stopped = self.background.stop(rest).await;
         stop_ops.cancel();
         ops.await?;
         match failure {

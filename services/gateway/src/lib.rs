@@ -8,6 +8,7 @@ mod status;
 
 pub use config::Config;
 
+use axum::middleware::from_fn;
 use client::Upstream;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
@@ -75,7 +76,9 @@ impl App {
 
 /// The public API.
 pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Router {
-    service::layers(routes::routes(app), &config.service, registry)
+    let router = service::layers(routes::routes(app), &config.service, registry);
+    // Around everything, so that refused requests have the headers too.
+    router.layer(from_fn(routes::harden))
 }
 
 /// Runs the gateway until shutdown.

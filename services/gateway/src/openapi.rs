@@ -1,5 +1,6 @@
 //! `/api/openapi.json`: what the services say of themselves, put together.
 use crate::{App, routes};
+use axum::http::Method;
 use client::Upstream;
 use serde_json::{Map, Value, json};
 use std::{
@@ -10,8 +11,10 @@ use tokio::sync::Mutex;
 
 /// A rolling update shows after this time.
 const FRESH: Duration = Duration::from_secs(30);
+/// A service that was away shows after this time; until then nobody waits for it again.
+const INCOMPLETE: Duration = Duration::from_secs(1);
 
-/// The last complete document.
+/// The last document, and until when it is good.
 #[derive(Default)]
 pub struct Recent(Mutex<Option<(Instant, Arc<Value>)>>);
 
@@ -19,16 +22,15 @@ impl Recent {
     /// The document; while a service is away, without its part.
     pub async fn get(&self, app: &App) -> Arc<Value> {
         let mut recent = self.0.lock().await;
-        if let Some((at, document)) = &*recent
-            && at.elapsed() < FRESH
+        if let Some((until, document)) = &*recent
+            && Instant::now() < *until
         {
             return document.clone();
         }
         let (document, complete) = merge(app).await;
         let document = Arc::new(document);
-        if complete {
-            *recent = Some((Instant::now(), document.clone()));
-        }
+        let good = if complete { FRESH } else { INCOMPLETE };
+        *recent = Some((Instant::now() + good, document.clone()));
         document
     }
 }
@@ -43,8 +45,9 @@ async fn merge(app: &App) -> (Value, bool) {
     for document in documents.into_iter().flatten() {
         for (path, item) in object(&document["paths"]) {
             let path = format!("/api{path}");
-            if routes::is_public(&path) {
-                paths.insert(path, item);
+            let item = public(&path, &item);
+            if !item.is_empty() {
+                paths.insert(path, item.into());
             }
         }
         schemas.extend(object(&document["components"]["schemas"]));
@@ -63,6 +66,16 @@ async fn merge(app: &App) -> (Value, bool) {
         "components": {"schemas": schemas},
     });
     (document, complete)
+}
+
+/// What can be reached from outside of one path's operations.
+fn public(path: &str, item: &Value) -> Map<String, Value> {
+    let mut operations = object(item);
+    operations.retain(|method, _| {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+        method.is_ok_and(|method| routes::is_public(method, path))
+    });
+    operations
 }
 
 async fn fetch(upstream: &Upstream) -> Option<Value> {

@@ -51,6 +51,7 @@ async fn call(request: Request) -> Result<Call, Problem> {
     let inner = parts
         .uri
         .path_and_query()
+        .filter(|p| is_plain(p.path()))
         .and_then(|p| p.as_str().strip_prefix("/api"));
     let path: PathAndQuery = inner
         .and_then(|p| p.parse().ok())
@@ -75,6 +76,13 @@ async fn call(request: Request) -> Result<Call, Problem> {
         replay: Replay::Safe,
         ..Call::new(parts.method, path)
     })
+}
+
+/// Ids are letters, digits and hyphens. Anything else, such as `..` or `%2e%2e%2f`, names nothing, and
+/// could lead past the table if something behind it decoded the path once more.
+fn is_plain(path: &str) -> bool {
+    path.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-'))
 }
 
 /// The body, which `layers` has read already: one chunk in memory.

@@ -3,8 +3,8 @@ use crate::{App, proxy, status::Status};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
-    middleware::{Next, from_fn},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::Next,
     response::{Html, IntoResponse as _, Response},
     routing::{MethodFilter, get, on},
 };
@@ -60,7 +60,7 @@ pub fn routes(app: App) -> Router {
         router = router.route(path, on(methods, pass_on));
     }
     let docs = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/api/openapi.json"));
-    router.with_state(app).merge(docs).layer(from_fn(harden))
+    router.with_state(app).merge(docs)
 }
 
 fn own() -> OpenApiRouter<App> {
@@ -72,9 +72,13 @@ pub fn own_api() -> OpenApi {
     own().split_for_parts().1
 }
 
-/// Is this path, with its parameters in braces, open to the outside?
-pub fn is_public(path: &str) -> bool {
-    TABLE.iter().any(|(open, ..)| *open == path)
+/// Is this method of this path, with its parameters in braces, open to the outside?
+pub fn is_public(method: Method, path: &str) -> bool {
+    MethodFilter::try_from(method).is_ok_and(|method| {
+        TABLE
+            .iter()
+            .any(|(open, methods, _)| *open == path && methods.or(method) == *methods)
+    })
 }
 
 /// The state of the platform: ready once every service has a ready replica.
@@ -100,7 +104,7 @@ async fn style() -> ([(HeaderName, &'static str); 1], &'static str) {
 
 /// Headers that keep browsers from doing more with an answer than they should
 /// (<https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html>).
-async fn harden(request: Request, next: Next) -> Response {
+pub async fn harden(request: Request, next: Next) -> Response {
     let docs = request.uri().path().starts_with("/docs");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

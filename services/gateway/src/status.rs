@@ -58,10 +58,11 @@ async fn probe(app: &App) -> Status {
     let peers = app.peers();
     let replicas = futures::future::join_all(peers.iter().map(|(_, upstream)| replicas(upstream)));
     let queues = async {
-        app.worker
-            .get::<Value>("/queues")
-            .await
-            .unwrap_or(json!(null))
+        let asked = app.worker.get::<Value>("/queues");
+        match tokio::time::timeout(PROBE_TIMEOUT, asked).await {
+            Ok(Ok(queues)) => queues,
+            _ => json!(null),
+        }
     };
     let gateways = async {
         match &app.gateways {

@@ -13,7 +13,9 @@ const MAX_ENTRIES: usize = 1024;
 
 /// Remembers what was last read, by what was asked for.
 #[derive(Clone, Default)]
-pub struct Shelf(Arc<Mutex<HashMap<String, (Instant, Vec<Product>)>>>);
+pub struct Shelf(Arc<Mutex<Copies>>);
+
+type Copies = HashMap<String, (Instant, Vec<Product>)>;
 
 impl Shelf {
     pub fn remember(&self, asked: &str, products: &[Product]) {

@@ -72,7 +72,8 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 }
 
 /// The background tasks of this service.
-fn background(app: &App, queue: &Queue) -> Background {
+#[must_use]
+pub fn background(app: &App, queue: &Queue) -> Background {
     let mut background = Background::default();
     background.spawn("events", |stop| consume(app.clone(), queue.clone(), stop));
     background.spawn("delivery", |stop| deliver::run(app.clone(), stop));
@@ -96,7 +97,7 @@ async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Res
 /// When a setting is wrong, or the database, queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let db = Db::open(&config.db, "notification", &MIGRATIONS).await?;
-    let queue = config.queue.open().await?;
+    let queue = config.queue.open(config.service.stop_timeout).await?;
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry)?;
     let router = router(app.clone(), &config, &mut registry);

@@ -5,10 +5,9 @@ use crate::{
     notification,
 };
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use chrono::{DateTime, Utc};
 use contracts::notification::{Notification, Status};
 use serde::Deserialize;
-use service::{Cursor, Json, Page, Path, ProblemBody, Query};
+use service::{Cursor, Json, Page, Path, Place, ProblemBody, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -46,7 +45,9 @@ async fn list(
 ) -> Result<Json<Page<Notification>>> {
     let cursor = Cursor { limit, after };
     let limit = cursor.limit().map_err(Error::Invalid)?;
-    let after = cursor.after(parse_cursor).map_err(Error::Invalid)?;
+    let after = cursor
+        .after(|text| text.parse().ok())
+        .map_err(Error::Invalid)?;
     let status = status.map(|status| match status {
         Status::Pending => notification::PENDING,
         Status::Sent => notification::SENT,
@@ -58,16 +59,12 @@ async fn list(
         .map(notification::Notification::view)
         .collect();
     Ok(Json(Page::new(items, limit, |n: &Notification| {
-        format!("{}_{}", n.created_at.timestamp_micros(), n.id)
+        Place {
+            created_at: n.created_at,
+            id: n.id,
+        }
+        .to_string()
     })))
-}
-
-fn parse_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
-    let (micros, id) = text.split_once('_')?;
-    Some((
-        DateTime::from_timestamp_micros(micros.parse().ok()?)?,
-        id.parse().ok()?,
-    ))
 }
 
 /// Sends a mail again, under the same Message-ID.

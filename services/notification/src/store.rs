@@ -2,6 +2,7 @@
 use crate::notification::{DEAD, Notification, PENDING, SENT};
 use chrono::{DateTime, Utc};
 use db::{Db, with_db};
+use service::Place;
 use sqlx::{QueryBuilder, query};
 use uuid::Uuid;
 
@@ -50,11 +51,11 @@ impl Store {
         })
     }
 
-    /// Newest first, after `(created_at, id)`.
+    /// Newest first, after a place.
     pub async fn list(
         &self,
         limit: i64,
-        after: Option<(DateTime<Utc>, Uuid)>,
+        after: Option<Place>,
         status: Option<&str>,
     ) -> sqlx::Result<Vec<Notification>> {
         with_db!(&self.db.reader, |pool| {
@@ -63,7 +64,7 @@ impl Store {
             if let Some(status) = status {
                 select.push(" AND status = ").push_bind(status);
             }
-            if let Some((created_at, id)) = after {
+            if let Some(Place { created_at, id }) = after {
                 select
                     .push(" AND (created_at, id) < (")
                     .push_bind(created_at)

@@ -145,12 +145,14 @@ impl Relay {
 
     /// One line when an outage begins and one when it ends.
     fn note(&mut self, outcome: anyhow::Result<()>) {
+        let failing = outcome.is_err();
         match outcome {
             Ok(()) if self.failing => tracing::info!("the outbox is being delivered again"),
             Err(error) if !self.failing => {
-                tracing::warn!("the outbox can't be delivered for now: {error:#}")
+                tracing::warn!("the outbox can't be delivered for now: {error}");
             }
             _ => {}
         }
+        self.failing = failing;
     }
 }

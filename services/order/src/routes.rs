@@ -14,7 +14,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use contracts::order::{Acknowledge, Order, Sales, Settle, Settled, Touch, Touched};
 use serde::Deserialize;
-use service::{Cursor, Json, Page, Path, ProblemBody, Query};
+use service::{Cursor, Json, Page, Path, Place, ProblemBody, Query};
 use std::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -99,20 +99,18 @@ fn key(headers: &HeaderMap) -> Result<String> {
 #[utoipa::path(get, path = "/orders", tag = "orders", params(Cursor), responses((status = 200, body = Page<Order>)))]
 async fn list(State(app): State<App>, Query(cursor): Query<Cursor>) -> Result<Json<Page<Order>>> {
     let limit = cursor.limit().map_err(Error::Invalid)?;
-    let after = cursor.after(parse_cursor).map_err(Error::Invalid)?;
+    let after = cursor
+        .after(|text| text.parse().ok())
+        .map_err(Error::Invalid)?;
     let orders = app.store.list(limit as i64 + 1, after).await?;
     let orders = orders.into_iter().filter_map(order::Order::view).collect();
     Ok(Json(Page::new(orders, limit, |o: &Order| {
-        format!("{}_{}", o.created_at.timestamp_micros(), o.id)
+        Place {
+            created_at: o.created_at,
+            id: o.id,
+        }
+        .to_string()
     })))
-}
-
-fn parse_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
-    let (micros, id) = text.split_once('_')?;
-    Some((
-        DateTime::from_timestamp_micros(micros.parse().ok()?)?,
-        id.parse().ok()?,
-    ))
 }
 
 /// One order.

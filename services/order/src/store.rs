@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use contracts::order::{Hold, SalesLine, Verdict};
 use db::{Begin as _, Db, with_db};
 use queue::NewJob;
+use service::Place;
 use sqlx::{Database, Encode, QueryBuilder, Type, query_as, query_scalar};
 use std::{collections::HashSet, time::Duration};
 use telemetry::Context;
@@ -105,12 +106,17 @@ impl Store {
         orders: &[(Order, Vec<Delivery>)],
         due: DateTime<Utc>,
     ) -> sqlx::Result<HashSet<Uuid>> {
+        // Each id once, or a repeat in the same batch would have its event written too; and in their
+        // order, so that replicas with the same orders can't wait for each other in a circle.
+        let mut orders: Vec<_> = orders.iter().collect();
+        orders.sort_by_key(|(o, _)| o.id);
+        orders.dedup_by_key(|(o, _)| o.id);
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
                 "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) ",
             );
-            insert.push_values(orders, |mut row, (o, _)| {
+            insert.push_values(&orders, |mut row, (o, _)| {
                 row.push_bind(o.id)
                     .push_bind(&o.product_id)
                     .push_bind(o.quantity)
@@ -150,18 +156,14 @@ impl Store {
         })
     }
 
-    /// Orders from the newest on, after `(created_at, id)`.
-    pub async fn list(
-        &self,
-        limit: i64,
-        after: Option<(DateTime<Utc>, Uuid)>,
-    ) -> sqlx::Result<Vec<Order>> {
+    /// Orders from the newest on, after a place.
+    pub async fn list(&self, limit: i64, after: Option<Place>) -> sqlx::Result<Vec<Order>> {
         with_db!(&self.db.reader, |pool| {
             let mut select = QueryBuilder::new("SELECT ");
             select
                 .push(ORDER)
                 .push(" FROM orders WHERE status <> 'expired'");
-            if let Some((created_at, id)) = after {
+            if let Some(Place { created_at, id }) = after {
                 select
                     .push(" AND (created_at, id) < (")
                     .push_bind(created_at)
@@ -208,12 +210,15 @@ impl Store {
     /// Decides about holds for good: those without an order get a tombstone, so that none comes later.
     pub async fn settle(&self, holds: &[Hold]) -> sqlx::Result<Vec<Verdict>> {
         let now = db::now();
+        // In the same order as orders are recorded, see `insert`.
+        let mut holds: Vec<_> = holds.iter().collect();
+        holds.sort_unstable_by_key(|hold| hold.order_id);
         let orders: Vec<(Uuid, Status)> = with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
                 "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) ",
             );
-            insert.push_values(holds, |mut row, hold| {
+            insert.push_values(&holds, |mut row, hold| {
                 row.push_bind(hold.order_id)
                     .push_bind(&hold.product_id)
                     .push_bind(hold.quantity)

@@ -16,7 +16,7 @@ pub struct Config {
     /// Replicas of inventory.
     #[arg(long, env = "INVENTORY_URLS", default_value = "http://127.0.0.1:5001")]
     pub inventory_urls: client::Urls,
-    /// When "touch today" runs, as a cron expression: minute, hour, day, month, weekday.
+    /// When "touch today" runs, as a cron expression: minute, hour, day, month, weekday; six fields begin with the second.
     #[arg(long, env = "CRON_SCHEDULE", default_value = "* * * * *", value_parser = Cron::from_str)]
     pub cron_schedule: Cron,
     /// When holds without an order are settled.

@@ -99,7 +99,7 @@ pub fn background(app: &App, config: &Config) -> Background {
 /// # Errors
 /// When a setting is wrong, or the queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let queue = config.queue.open().await?;
+    let queue = config.queue.open(config.service.stop_timeout).await?;
     let mut registry = telemetry::registry();
     let app = App::new(&config, queue.clone(), &mut registry);
     let router = router(app.clone(), &config, &mut registry);

@@ -46,7 +46,7 @@ impl Submit {
             )));
         }
         let parsed = job::Job::from_parts(&self.kind, payload)
-            .map_err(|e| Error::Invalid(Problem::invalid("/payload", e.to_string())))?;
+            .map_err(|e| Error::Invalid(Problem::invalid("/payload", short(e.to_string()))))?;
         match &parsed {
             job::Job::Sleep(sleep) if sleep.ms > 60_000 => Err(Error::Invalid(Problem::invalid(
                 "/payload/ms",
@@ -79,6 +79,12 @@ impl Submit {
     }
 }
 
+/// Texts that echo the input stay short.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(200));
+    text
+}
+
 /// The queue's form of a job.
 pub fn new_job(job: &job::Job) -> Result<NewJob> {
     let (kind, payload) = job.parts();
@@ -95,7 +101,8 @@ pub async fn submit(app: &App, key: Option<&str>, submit: Submit) -> Result<Job>
     }
     let pushed = app.queue.push(JOBS, std::slice::from_ref(&new)).await?;
     let job = app.queue.job(JOBS, new.id).await?.ok_or(Error::NotFound)?;
-    let same = (&job.kind, job.payload.get()) == (&new.kind, new.payload.get());
+    let same = (&job.kind, job.payload.get(), job.max_attempts)
+        == (&new.kind, new.payload.get(), new.max_attempts);
     if pushed.first() == Some(&Pushed::Duplicate) && !same {
         return Err(Error::KeyReused);
     }

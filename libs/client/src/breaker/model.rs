@@ -51,7 +51,7 @@ impl Model {
         let (ModelPhase::Open(_, fault) | ModelPhase::HalfOpen(_, fault)) = &self.phase else {
             return true;
         };
-        matches!(fault, Fault::Refused | Fault::Broken) || self.admits(now)
+        *fault == Fault::Refused || self.admits(now)
     }
 
     fn ticket(&mut self) -> ModelTicket {

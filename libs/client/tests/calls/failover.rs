@@ -1,7 +1,8 @@
 //! What the death, hanging or closing of a replica costs the caller: nothing, where replay is safe.
 
-use crate::support::{Peer, Replica, Script, eventually, ok, status};
+use crate::support::{Peer, Replica, Script, cut, eventually, ok, status};
 use client::{Call, Error, Replay, Settings, Upstream};
+use futures::future::join_all;
 use http::Method;
 use std::{
     sync::{
@@ -120,10 +121,7 @@ async fn killed_replicas_cost_no_safe_call_on_several_threads() {
 
 #[tokio::test]
 async fn a_sent_post_is_never_sent_again() {
-    let (first, second) = (
-        Replica::start(Script::Cut).await,
-        Replica::start(Script::Cut).await,
-    );
+    let (first, second) = (Replica::start(cut()).await, Replica::start(cut()).await);
     let peer = Peer::new(&[&first, &second], Settings::default());
     let result = peer.upstream.send(post()).await;
     assert!(matches!(result, Err(Error::Broken { .. })), "{result:?}");
@@ -139,10 +137,7 @@ async fn a_sent_post_is_never_sent_again() {
 
 #[tokio::test]
 async fn a_keyed_post_moves_on() {
-    let (first, second) = (
-        Replica::start(Script::Cut).await,
-        Replica::start(ok()).await,
-    );
+    let (first, second) = (Replica::start(cut()).await, Replica::start(ok()).await);
     let peer = Peer::new(&[&first, &second], Settings::default());
     while first.calls() == 0 {
         let response = peer
@@ -167,6 +162,23 @@ async fn an_unsent_post_moves_on() {
 }
 
 #[tokio::test]
+async fn a_replica_that_refused_a_call_may_take_it_once_it_is_back() {
+    // Which one is tried first is chance; after ten rounds it has been either.
+    for _ in 0..10 {
+        let mut back = Replica::start(ok()).await;
+        let breaks = Replica::start(Script::Cut(Duration::from_millis(50))).await;
+        let peer = Peer::new(&[&back, &breaks], Settings::default());
+        back.kill().await;
+        let (response, ()) = tokio::join!(peer.upstream.send(get()), async {
+            eventually("the other one has the call", || breaks.calls() == 1).await;
+            back.restart().await;
+        });
+        assert_eq!(response.unwrap().status(), 200);
+        assert_eq!(back.calls(), 1);
+    }
+}
+
+#[tokio::test]
 async fn connections_closed_while_idle_are_no_failure() {
     let mut replica = Replica::start(ok()).await;
     let peer = Peer::new(&[&replica], Settings::default());
@@ -177,6 +189,21 @@ async fn connections_closed_while_idle_are_no_failure() {
         replica.close_connections().await;
     }
     assert_eq!(peer.retries(), 0.0);
+    assert_eq!(peer.breaker(&replica), 0.0);
+}
+
+#[tokio::test]
+async fn a_server_that_closes_connections_as_they_are_reused_is_not_set_aside() {
+    let slow = Script::Answer(200, None, "fine".into(), Duration::from_millis(50));
+    let replica = Replica::start(slow).await;
+    let peer = Peer::new(&[&replica], Settings::default());
+    let ten = || join_all((0..10).map(|_| peer.upstream.send(post())));
+    assert!(ten().await.iter().all(Result::is_ok));
+    let connections = replica.connections();
+    replica.play(cut());
+    let broken = |r: &Result<_, _>| matches!(r, Err(Error::Broken { .. }));
+    assert!(ten().await.iter().all(broken));
+    assert_eq!(replica.connections(), connections);
     assert_eq!(peer.breaker(&replica), 0.0);
 }
 

@@ -36,8 +36,8 @@ pub enum Script {
     Chunks(usize, Bytes),
     /// Takes the call and never answers.
     Hang,
-    /// Takes the call and cuts the connection.
-    Cut,
+    /// Takes the call and, after a time, cuts the connection.
+    Cut(Duration),
 }
 
 pub fn ok() -> Script {
@@ -46,6 +46,11 @@ pub fn ok() -> Script {
 
 pub fn status(status: u16) -> Script {
     Script::Answer(status, None, Bytes::new(), Duration::ZERO)
+}
+
+/// Takes the call and cuts the connection at once.
+pub fn cut() -> Script {
+    Script::Cut(Duration::ZERO)
 }
 
 pub fn json(status: u16, body: &'static str) -> Script {
@@ -171,7 +176,10 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Res
             ))))
         }
         Script::Hang => std::future::pending().await,
-        Script::Cut => Err(io::ErrorKind::ConnectionAborted.into()),
+        Script::Cut(after) => {
+            sleep(after).await;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Redis, millis, record, record::Standing, scripts::Call};
 use crate::{
     Error, Options, State,
-    claim::{BATCH, CRASH, Claim, Outcome, Rescue, Settlement},
+    claim::{BATCH, CRASH, Claim, Outcome, Rescue, Settlement, readable},
     redis::link::RESPONSE_TIMEOUT,
 };
 use std::{collections::HashSet, sync::PoisonError, time::Duration};
@@ -52,7 +52,7 @@ impl Redis {
                 at => Some(Duration::from_millis(u64::try_from(at - now).unwrap_or(0))),
             };
             return Ok(Claim {
-                jobs: claimed.into_iter().map(job).collect::<Result<_, _>>()?,
+                jobs: readable(claimed.into_iter().map(job)),
                 next_due,
             });
         }

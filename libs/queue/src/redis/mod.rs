@@ -7,7 +7,11 @@ mod link;
 mod record;
 mod scripts;
 
-use crate::{Error, Job, NewJob, Options, Pushed, State, Stats, claim::BATCH, job::Position};
+use crate::{
+    Error, Job, NewJob, Options, Pushed, State, Stats,
+    claim::{BATCH, readable},
+    job::Position,
+};
 use link::{Link, RESPONSE_TIMEOUT};
 use record::Standing;
 use scripts::{Call, Scripts};
@@ -151,7 +155,7 @@ impl Redis {
             let job = record::decode(queue, &id, &record, standing)?;
             Ok((Position { at, id }, job))
         };
-        found.into_iter().map(positioned).collect()
+        Ok(readable(found.into_iter().map(positioned)))
     }
 
     pub async fn stats(&self, queue: &str) -> Result<Stats, Error> {

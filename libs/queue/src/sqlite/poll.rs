@@ -12,7 +12,7 @@ const UNTOLD: Duration = Duration::from_millis(250);
 
 /// Waits for writes to the file, by anybody.
 pub(crate) struct Listener {
-    writes: Option<EventStream<[u8; 1024]>>,
+    writes: Option<EventStream<Vec<u8>>>,
     looked: Instant,
 }
 
@@ -39,11 +39,11 @@ impl Listener {
     }
 }
 
-fn watch(database: &Path) -> io::Result<EventStream<[u8; 1024]>> {
+fn watch(database: &Path) -> io::Result<EventStream<Vec<u8>>> {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let inotify = Inotify::init()?;
     // The log is there for as long as anybody has the file open, as we do.
     inotify.watches().add(log, WatchMask::MODIFY)?;
-    inotify.into_event_stream([0; 1024])
+    inotify.into_event_stream(vec![0; 256])
 }

@@ -1,6 +1,6 @@
 //! Looking at the queue: single jobs, lists, counts. None of it waits for a writer.
 use super::{Sqlite, now};
-use crate::{Error, Job, State, Stats, job::Position};
+use crate::{Error, Job, State, Stats, claim::readable, job::Position};
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::{Row, sqlite::SqliteRow};
@@ -43,7 +43,7 @@ impl Sqlite {
             };
             Ok((position, job(&row)?))
         };
-        rows.into_iter().map(positioned).collect()
+        Ok(readable(rows.into_iter().map(positioned)))
     }
 
     pub async fn stats(&self, queue: &str) -> Result<Stats, Error> {

@@ -2,8 +2,8 @@
 //! jobs without a claim: rescue, replay and trimming.
 use super::{Sqlite, in_future, kept_since, millis, now, read};
 use crate::{
-    Error, Job, Options, State,
-    claim::{BATCH, CRASH, Claim, Outcome, Rescue, Settlement},
+    Error, Options, State,
+    claim::{BATCH, CRASH, Claim, Outcome, Rescue, Settlement, readable},
 };
 use serde_json::{Value, json};
 use std::{collections::HashSet, time::Duration};
@@ -116,12 +116,9 @@ impl Sqlite {
             .bind(i64::try_from(limit).unwrap_or(BATCH_ROWS))
             .fetch_all(&self.writer)
             .await?;
-        let mut jobs = rows
-            .iter()
-            .map(read::job)
-            .collect::<Result<Vec<Job>, _>>()?;
+        let mut jobs = readable(rows.iter().map(read::job));
         jobs.sort_unstable_by_key(|job| (job.run_at, job.id));
-        let next_due = match jobs.len() < limit {
+        let next_due = match rows.len() < limit {
             true => self.next_due(queue).await?,
             false => None,
         };
@@ -174,12 +171,11 @@ impl Sqlite {
         options: &Options,
     ) -> Result<Rescue, Error> {
         // Most of the time nothing runs, and then nobody need take the write lock.
-        let running: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND state = 1)",
-        )
-        .bind(queue)
-        .fetch_one(&self.reader)
-        .await?;
+        let running: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND state = 1)")
+                .bind(queue)
+                .fetch_one(&self.reader)
+                .await?;
         if !running {
             return Ok(Rescue::Took(0));
         }

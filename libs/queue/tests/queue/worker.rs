@@ -447,3 +447,39 @@ async fn dead_letters_can_be_listed_newest_first() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_job_is_ever_lost_or_doubled_whatever_happens_to_it() {
+    const COUNT: usize = 400;
+    each_with(fast(), async |fresh| {
+        let queue = &fresh.queue;
+        let handler = |job: Job| async move {
+            let luck = rand::random_range(0..10);
+            sleep(Duration::from_millis(luck)).await;
+            match luck {
+                0..4 => Ok(json!(job.parse::<usize>()?)),
+                4 => panic!("no luck"),
+                5 => Err(Failure::Drop(anyhow!("no luck"))),
+                _ => Err(Failure::Retry(anyhow!("no luck"))),
+            }
+        };
+        queue.push(QUEUE, &jobs(COUNT)).await.unwrap();
+        let running: Vec<_> = (0..3).map(|_| start(queue, 20, handler)).collect();
+        let seen = Mutex::new(HashSet::new());
+        eventually("all have succeeded", async || {
+            let stats = stats(queue).await;
+            assert_eq!(total(&stats), COUNT as u64, "{stats:?}");
+            for state in State::ALL {
+                if stats.count(state) > 0 {
+                    seen.lock().unwrap().insert(state);
+                }
+            }
+            queue.retry_dead(QUEUE).await.unwrap();
+            stats.done == COUNT as u64
+        })
+        .await;
+        assert_eq!(seen.lock().unwrap().len(), 5, "every state was seen");
+        drop(running);
+    })
+    .await;
+}

@@ -104,8 +104,8 @@ async fn mixed_orders_take_what_fits_and_no_more() {
 async fn the_same_orders_on_both_replicas_are_one_reservation_each() {
     each(&MIGRATIONS, async |db| {
         let shops = two_replicas(db).await;
-        for round in 1..=5 {
-            let ids: Vec<_> = (0..48).map(|_| Uuid::now_v7()).collect();
+        for round in 1..=25 {
+            let ids: Vec<_> = (0..64).map(|_| Uuid::now_v7()).collect();
             let there = ids.iter().map(|id| shops[0].reserve(*id, "PROD-001", 1));
             let back = ids
                 .iter()
@@ -117,7 +117,7 @@ async fn the_same_orders_on_both_replicas_are_one_reservation_each() {
             }
             assert_eq!(
                 shops[0].stock("PROD-001").await,
-                (10000 - 48 * round, 48 * round, 0)
+                (10000 - 64 * round, 64 * round, 0)
             );
         }
     })

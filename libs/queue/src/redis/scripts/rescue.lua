@@ -3,6 +3,7 @@
 -- Returns now, and how many jobs were taken from dead workers, -1 when it was too late to judge.
 if now > tonumber(ARGV[1]) then return { now, -1 } end
 local members = redis.call('ZRANGE', RUNNING, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])
+call('ZREM', RUNNING, members)
 for _, member in ipairs(members) do
     local id = id_of(member)
     local crashes = redis.call('HINCRBY', CRASHES, id, 1)
@@ -13,6 +14,5 @@ for _, member in ipairs(members) do
     redis.call('ZADD', dead and DEAD or RETRYING, now, id)
     redis.call('HSET', ERRORS, id, ARGV[3])
 end
-call('ZREM', RUNNING, members)
 if #members > 0 then ring() end
 return { now, #members }

@@ -9,10 +9,15 @@ local errors, results = {}, {}
 local at = text(now)
 
 for i, member in ipairs(members) do
+    if leases[i] then ended[#ended + 1] = member end
+end
+-- First of all: a server that is out of memory lets a script go on that began by freeing some.
+call('ZREM', RUNNING, ended)
+
+for i, member in ipairs(members) do
     if leases[i] then
         local outcome, detail, words = ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
         local id = id_of(member)
-        ended[#ended + 1] = member
         if outcome == 'done' then
             add(done, at, id)
             if words ~= '' then add(results, id, words) end
@@ -32,7 +37,6 @@ for i, member in ipairs(members) do
         end
     end
 end
-call('ZREM', RUNNING, ended)
 call('ZADD', WAITING, waiting)
 call('ZADD', RETRYING, retrying)
 call('ZADD', DONE, done)

@@ -1,0 +1,13 @@
+//! The order service from outside, on SQLite and Postgres.
+mod cancel;
+mod inside;
+mod inventory;
+mod keys;
+mod list;
+mod metrics;
+mod outage;
+mod outbox;
+mod place;
+mod refused;
+mod start;
+mod support;

@@ -1,0 +1,9 @@
+//! The worker from outside, with its queue in SQLite and in Redis.
+mod cron;
+mod dead;
+mod kinds;
+mod list;
+mod peers;
+mod start;
+mod submit;
+mod support;
