@@ -8,7 +8,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A JSON body. Unknown fields are refused where the type says `deny_unknown_fields`.
+/// A JSON body, which is never a list. Unknown fields are refused where the type says `deny_unknown_fields`.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -31,6 +31,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|e| refused(&e))?;
         json.end().map_err(|e| malformed(&e))?;
+        // Derived readers take the values of an object as a list, too; we don't.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::invalid("", "must be an object"));
+        }
         Ok(Self(value))
     }
 }

@@ -26,7 +26,12 @@ async fn a_failing_service_gets_few_more_calls_than_asked_for() {
         Replica::start(status(503)).await,
         Replica::start(status(503)).await,
     ];
-    let peer = Peer::new(&[&replicas[0], &replicas[1]], Settings::default());
+    // A slow machine may make many of them at once.
+    let settings = Settings {
+        call_max_connections: 600,
+        ..Settings::default()
+    };
+    let peer = Peer::new(&[&replicas[0], &replicas[1]], settings);
     let started = Instant::now();
     let calls = (0..600).map(|n| {
         let upstream = peer.upstream.clone();

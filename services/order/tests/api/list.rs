@@ -33,7 +33,10 @@ async fn a_hundred_and_twenty_orders_are_each_listed_once_newest_first() {
         let shop = Replica::new(&db, &inventory.url).await;
         let orders = join_all((0..120).map(|_| shop.bought())).await;
         // Orders that come meanwhile don't move the others.
-        let items = pages(&shop, 25, async || { shop.bought().await; }).await;
+        let items = pages(&shop, 25, async || {
+            shop.bought().await;
+        })
+        .await;
         let ids: Vec<Uuid> = items
             .iter()
             .map(|o| o["id"].as_str().expect("an id").parse().expect("a UUID"))

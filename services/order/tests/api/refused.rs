@@ -167,6 +167,7 @@ async fn fields_are_the_three_and_each_once() {
         r#"{"product_id": "PROD-001", "quantity": 1}"#,
         "{}",
         "[]",
+        r#"["PROD-001", 1, "a@example.com"]"#,
         "null",
         "1",
         r#""PROD-001""#,

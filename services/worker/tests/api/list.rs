@@ -10,31 +10,37 @@ async fn pages_hold_each_job_once() {
     each(async |queue| {
         let replica = Replica::idle(&queue.queue, NOWHERE, &[]);
         let mut ids = HashSet::new();
-        for n in 0..30 {
+        for n in 0..120 {
             ids.insert(replica.id_of(json!({"kind": "echo", "payload": n})).await);
         }
         for filter in ["", "&state=waiting"] {
             let (mut found, mut after) = (Vec::new(), String::new());
             loop {
                 let page = replica
-                    .get(&format!("/jobs?limit=7{filter}{after}"))
+                    .get(&format!("/jobs?limit=35{filter}{after}"))
                     .await
                     .expect(200);
                 let items = page["items"].as_array().expect("items");
-                assert!(items.len() <= 7);
+                assert!(items.len() <= 35);
                 found.extend(
                     items
                         .iter()
                         .map(|job| job["id"].as_str().expect("an id").to_owned()),
                 );
+                // What comes meanwhile moves nothing.
+                let later = json!({"kind": "echo", "run_at": "9999-01-01T00:00:00Z"});
+                replica.post("/job", later).await.expect(202);
                 match page["next"].as_str() {
                     Some(next) => after = format!("&after={next}"),
                     None => break,
                 }
             }
-            assert_eq!(found.len(), 30);
+            found.retain(|id| ids.contains(id));
+            assert_eq!(found.len(), 120);
             assert_eq!(found.into_iter().collect::<HashSet<_>>(), ids);
         }
+        let default = replica.get("/jobs").await.expect(200);
+        assert_eq!(default["items"].as_array().expect("items").len(), 50);
     })
     .await;
 }
@@ -105,6 +111,8 @@ async fn bad_queries_and_ids_are_refused() {
                 "after=x",
                 "after=%00",
                 "after=1.x",
+                "after=",
+                "limit=1&limit=2",
                 &format!("after=x.{id}"),
                 &format!("after=99999999999999999999.{id}"),
             ] {
@@ -117,6 +125,10 @@ async fn bad_queries_and_ids_are_refused() {
                 .await
                 .expect(200);
         }
+        replica
+            .get("/jobs/dead?state=done")
+            .await
+            .expect_problem(400, "invalid_query");
         for state in ["", "lost", "Dead", "dead&state=done"] {
             replica
                 .get(&format!("/jobs?state={state}"))

@@ -2,7 +2,9 @@
 mod cron;
 mod dead;
 mod kinds;
+mod limits;
 mod list;
+mod outage;
 mod peers;
 mod start;
 mod submit;

@@ -141,6 +141,8 @@ async fn what_no_job_can_be_is_refused_by_name() {
             (json!({"kind": "fail", "payload": {"often": 2}}), "/payload"),
             (json!({"kind": "fail", "payload": {(long): 2}}), "/payload"),
             (json!({"kind": "fail", "payload": []}), "/payload"),
+            (json!({"kind": "fail", "payload": [2]}), "/payload"),
+            (json!({"kind": "fail", "payload": 2}), "/payload"),
             (json!({"kind": "sleep"}), "/payload"),
             (json!({"kind": "sleep", "payload": {"ms": 1.5}}), "/payload"),
             (
@@ -178,6 +180,7 @@ async fn what_no_job_can_be_is_refused_by_name() {
             json!({"kind": "echo", "priority": 1}),
             json!({}),
             json!([]),
+            json!(["echo", 1]),
             Value::String("echo".to_owned()),
         ] {
             replica
