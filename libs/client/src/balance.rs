@@ -1,7 +1,7 @@
 //! Which replica takes a call.
 use crate::endpoint::{Endpoint, Lease};
 use rand::RngExt as _;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What earlier tries of a call say about where the next may go.
@@ -12,7 +12,11 @@ pub(crate) struct Tried {
     /// Only when there is no other.
     avoid: Vec<Arc<Endpoint>>,
     never: Vec<Arc<Endpoint>>,
+    started_over: bool,
 }
+
+/// A replica that refused may be back after this.
+const WORTH_ANOTHER_LOOK: Duration = Duration::from_millis(10);
 
 impl Tried {
     /// An endpoint has been tried; `again`: it may be tried once more when there is no other.
@@ -26,6 +30,16 @@ impl Tried {
     /// Time has passed since the earlier tries: who refused then may be back.
     pub(crate) fn reconsider(&mut self) {
         self.never.clear();
+    }
+
+    /// When all have refused in turn but that took long, they are asked once more.
+    pub(crate) fn start_over(&mut self, took: Duration) -> bool {
+        let worth = !self.started_over && !self.never.is_empty() && took >= WORTH_ANOTHER_LOOK;
+        if worth {
+            self.started_over = true;
+            self.reconsider();
+        }
+        worth
     }
 
     fn allows(&self, endpoint: &Arc<Endpoint>, now: Instant) -> bool {

@@ -139,7 +139,13 @@ impl Inner {
         let endpoints = self.endpoints(started, deadline).await;
         let mut tried = Tried::default();
         let mut last = None;
-        while let Some(lease) = balance::pick(&endpoints, &tried, Instant::now()) {
+        loop {
+            let now = Instant::now();
+            let lease = match balance::pick(&endpoints, &tried, now) {
+                Some(lease) => lease,
+                None if tried.start_over(now - started) => continue,
+                None => break,
+            };
             if last.is_some() {
                 self.metrics.retries.inc();
             }

@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! use db::{Db, with_db};
-//! # async fn example(migrations: &sqlx::migrate::Migrator, settings: &db::Settings) -> Result<(), db::Error> {
-//! let db = Db::open(settings, migrations).await?;
+//! # async fn example(migrations: &sqlx::migrate::Migrator, settings: &db::Settings) -> Result<(), Box<dyn std::error::Error>> {
+//! let db = Db::open(settings, "order", migrations).await?;
 //! let rows: Vec<(i64,)> = with_db!(&db.reader, |pool| {
 //!     sqlx::query_as("SELECT quantity FROM orders WHERE quantity > $1").bind(1_i64).fetch_all(pool).await
 //! })?;

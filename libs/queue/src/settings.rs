@@ -32,8 +32,7 @@ impl Settings {
 }
 
 fn redis_url(text: &str) -> Result<String, &'static str> {
-    let known = text.starts_with("redis://") || text.starts_with("rediss://");
-    known
+    text.starts_with("redis://")
         .then(|| text.to_owned())
         .ok_or("expected redis://HOST:PORT")
 }

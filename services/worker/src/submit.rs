@@ -45,11 +45,6 @@ impl Submit {
                 format!("must be one of {known}"),
             )));
         }
-        // A list would be read as the fields in their order.
-        if self.kind != "echo" && !payload.is_object() {
-            let problem = Problem::invalid("/payload", "must be an object");
-            return Err(Error::Invalid(problem));
-        }
         // Derived readers take the values of an object as a list, too; we don't.
         if self.kind != "echo" && !payload.is_object() {
             return Err(Error::Invalid(Problem::invalid(

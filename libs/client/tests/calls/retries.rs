@@ -11,6 +11,15 @@ fn get() -> Call {
     Call::to(Method::GET, "/things").unwrap()
 }
 
+/// A slow machine may make many calls at once and take long for each.
+fn patient() -> Settings {
+    Settings {
+        call_try_timeout: Duration::from_secs(20),
+        call_deadline: Duration::from_secs(60),
+        ..Settings::default()
+    }
+}
+
 fn shedding() -> Script {
     Script::Answer(
         503,
@@ -26,10 +35,9 @@ async fn a_failing_service_gets_few_more_calls_than_asked_for() {
         Replica::start(status(503)).await,
         Replica::start(status(503)).await,
     ];
-    // A slow machine may make many of them at once.
     let settings = Settings {
         call_max_connections: 600,
-        ..Settings::default()
+        ..patient()
     };
     let peer = Peer::new(&[&replicas[0], &replicas[1]], settings);
     let started = Instant::now();
@@ -63,7 +71,7 @@ async fn earn(peer: &Peer) {
 #[tokio::test]
 async fn one_call_is_tried_three_times_at_most() {
     let replica = Replica::start(ok()).await;
-    let peer = Peer::new(&[&replica], Settings::default());
+    let peer = Peer::new(&[&replica], patient());
     earn(&peer).await;
     replica.play(status(502));
     let response = peer.upstream.send(get()).await.unwrap();
@@ -74,7 +82,7 @@ async fn one_call_is_tried_three_times_at_most() {
 async fn a_transient_answer_is_retried_elsewhere() {
     for code in [502, 503, 504] {
         let (bad, good) = (Replica::start(ok()).await, Replica::start(ok()).await);
-        let peer = Peer::new(&[&bad, &good], Settings::default());
+        let peer = Peer::new(&[&bad, &good], patient());
         earn(&peer).await;
         bad.play(status(code));
         let before = bad.calls();
@@ -91,7 +99,7 @@ async fn other_answers_are_final() {
             Replica::start(status(code)).await,
             Replica::start(status(code)).await,
         ];
-        let peer = Peer::new(&[&replicas[0], &replicas[1]], Settings::default());
+        let peer = Peer::new(&[&replicas[0], &replicas[1]], patient());
         assert_eq!(peer.upstream.send(get()).await.unwrap().status(), code);
         assert_eq!(
             replicas.iter().map(Replica::calls).sum::<usize>(),
@@ -107,7 +115,7 @@ async fn a_shedding_service_is_not_hammered() {
         Replica::start(shedding()).await,
         Replica::start(shedding()).await,
     ];
-    let peer = Peer::new(&[&replicas[0], &replicas[1]], Settings::default());
+    let peer = Peer::new(&[&replicas[0], &replicas[1]], patient());
     for _ in 0..100 {
         let response = peer.upstream.send(get()).await.unwrap();
         assert_eq!(
@@ -125,7 +133,7 @@ async fn a_shedding_service_is_not_hammered() {
 #[tokio::test]
 async fn a_replica_that_sheds_alone_is_set_aside() {
     let (bad, good) = (Replica::start(ok()).await, Replica::start(ok()).await);
-    let peer = Peer::new(&[&bad, &good], Settings::default());
+    let peer = Peer::new(&[&bad, &good], patient());
     earn(&peer).await;
     bad.play(shedding());
     for _ in 0..200 {

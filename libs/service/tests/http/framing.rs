@@ -2,7 +2,7 @@
 use crate::support::{Connection, assert_serves, config, raw, start};
 
 /// Sends a request followed by a second one; the second must not be answered.
-async fn refused(running: &crate::support::Running, head: &[u8], statuses: &[u16]) {
+async fn refused(running: &crate::support::Running, head: &[u8], status: u16) {
     let name = String::from_utf8_lossy(head).into_owned();
     let mut connection = Connection::open(running.api).await;
     connection.send(head).await;
@@ -13,7 +13,7 @@ async fn refused(running: &crate::support::Running, head: &[u8], statuses: &[u16
         .reply()
         .await
         .unwrap_or_else(|| panic!("no answer to {name:?}"));
-    assert!(statuses.contains(&reply.status), "{name:?}: {reply:?}");
+    assert_eq!(reply.status, status, "{name:?}: {reply:?}");
     if !reply.text.is_empty() {
         reply.expect_problem(reply.status, reply.json()["type"].as_str().expect("a code"));
     }
@@ -37,7 +37,6 @@ async fn ambiguous_or_broken_heads_are_refused_and_the_connection_ends() {
         post("Content-Length : 5"),
         post("Transfer-Encoding: xchunked"),
         post("Transfer-Encoding: chunked, gzip"),
-        post("Transfer-Encoding: xchunked\r\nTransfer-Encoding: chunked"),
         post("Transfer-Encoding : chunked"),
         post("X-Folded: one\r\n two"),
         post("X-Nul: a\0b"),
@@ -50,14 +49,23 @@ async fn ambiguous_or_broken_heads_are_refused_and_the_connection_ends() {
         "GET /\u{7f} HTTP/1.1\r\nHost: shop\r\n\r\n".to_owned(),
     ];
     for head in bad {
-        refused(&running, head.as_bytes(), &[400]).await;
+        refused(&running, head.as_bytes(), 400).await;
     }
-    refused(
-        &running,
-        post("Transfer-Encoding: gzip, chunked").as_bytes(),
-        &[400, 501],
-    )
-    .await;
+    // Complete in themselves, so that only the coding can be what is refused.
+    for (codings, status) in [
+        ("Transfer-Encoding: gzip, chunked", 501),
+        (
+            "Transfer-Encoding: xchunked\r\nTransfer-Encoding: chunked",
+            400,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            400,
+        ),
+    ] {
+        let complete = post(codings) + "3\r\nabc\r\n0\r\n\r\n";
+        refused(&running, complete.as_bytes(), status).await;
+    }
     assert_serves(&running).await;
 }
 

@@ -3,8 +3,25 @@ use crate::support::{BIG, Connection, assert_serves, config, start};
 use service::Config;
 use std::time::Duration;
 
-/// So long that only the timeout under test can be what ended a connection.
-const NEVER: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Only headers, and idling, are limited.
+fn short_headers() -> Config {
+    Config {
+        header_timeout: SHORT,
+        body_timeout: Duration::from_secs(3600),
+        ..config()
+    }
+}
+
+/// Only bodies and answers are limited.
+fn short_bodies() -> Config {
+    Config {
+        header_timeout: Duration::from_secs(3600),
+        body_timeout: SHORT,
+        ..config()
+    }
+}
 
 #[test]
 fn production_waits_10_s_for_headers_and_30_s_for_bodies() {
@@ -15,11 +32,7 @@ fn production_waits_10_s_for_headers_and_30_s_for_bodies() {
 
 #[tokio::test]
 async fn slow_headers_end_the_connection() {
-    let running = start(Config {
-        body_timeout: NEVER,
-        ..config()
-    })
-    .await;
+    let running = start(short_headers()).await;
     let mut silent = Connection::open(running.api).await;
     let mut half = Connection::open(running.api).await;
     half.send("GET / HTTP/1.1\r\nHost: sh").await;
@@ -30,11 +43,7 @@ async fn slow_headers_end_the_connection() {
 /// A byte now and then doesn't buy more time: the limit is for all headers together.
 #[tokio::test]
 async fn dripping_headers_end_the_connection() {
-    let running = start(Config {
-        body_timeout: NEVER,
-        ..config()
-    })
-    .await;
+    let running = start(short_headers()).await;
     let mut connection = Connection::open(running.api).await;
     connection
         .send("GET / HTTP/1.1\r\nHost: shop\r\nX-Drip: ")
@@ -47,11 +56,7 @@ async fn dripping_headers_end_the_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let running = start(Config {
-        body_timeout: NEVER,
-        ..config()
-    })
-    .await;
+    let running = start(short_headers()).await;
     let mut connection = Connection::open(running.api).await;
     connection
         .send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
@@ -62,11 +67,7 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn a_slow_body_gets_408_and_the_connection_ends() {
-    let running = start(Config {
-        header_timeout: NEVER,
-        ..config()
-    })
-    .await;
+    let running = start(short_bodies()).await;
     let mut connection = Connection::open(running.api).await;
     connection
         .send("POST /length HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\nabc")
@@ -79,11 +80,7 @@ async fn a_slow_body_gets_408_and_the_connection_ends() {
 
 #[tokio::test]
 async fn a_dripping_body_gets_408() {
-    let running = start(Config {
-        header_timeout: NEVER,
-        ..config()
-    })
-    .await;
+    let running = start(short_bodies()).await;
     let mut connection = Connection::open(running.api).await;
     connection
         .send("POST /length HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\n")
@@ -117,8 +114,7 @@ async fn a_body_that_ends_early_is_not_handled() {
 async fn a_client_that_does_not_read_is_cut_off() {
     let one = Config {
         max_connections: 1,
-        header_timeout: NEVER,
-        ..config()
+        ..short_bodies()
     };
     let running = start(one).await;
     let mut slow = Connection::open(running.api).await;

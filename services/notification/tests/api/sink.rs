@@ -73,6 +73,11 @@ impl Sink {
         self.state.moods.lock().expect("not poisoned").extend(moods);
     }
 
+    /// Whether a mail has come in for every mood given to [`Sink::next`].
+    pub fn has_used_moods(&self) -> bool {
+        self.state.moods.lock().expect("not poisoned").is_empty()
+    }
+
     /// All mails fare like this from now on.
     pub fn always(&self, mood: Option<Mood>) {
         *self.state.always.lock().expect("not poisoned") = mood;

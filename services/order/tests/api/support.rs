@@ -51,7 +51,11 @@ impl Replica {
     }
 
     pub fn build(db: &Db, queue: Queue, settings: &[&str], deliver: bool) -> Self {
-        let settings = [&["order"], settings].concat();
+        let mut settings = [&["order"], settings].concat();
+        if !settings.contains(&"--call-deadline") {
+            // A loaded machine may be slow without anything being wrong.
+            settings.extend(["--call-deadline", "20s", "--call-try-timeout", "10s"]);
+        }
         let config = Config::try_parse_from(settings).expect("valid settings");
         let mut registry = telemetry::registry();
         let (app, relay) = App::new(&config, db.clone(), queue, &mut registry).expect("an app");

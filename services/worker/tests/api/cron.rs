@@ -4,6 +4,7 @@ use crate::{
     support::{Replica, each, eventually},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 /// The ticks that were worked on so far, in order.
 fn ticks(peers: &Peers) -> Vec<DateTime<Utc>> {
@@ -29,7 +30,14 @@ async fn three_workers_do_each_tick_once() {
                 .all(|state| stats["jobs"][state] == 0)
         })
         .await;
-        let ticks = ticks(&peers);
+        // Of a job that was cut off the peers may see two runs, but it is one job.
+        let mut page = idle.get("/jobs?limit=500").await.expect(200);
+        let jobs: Vec<Value> = serde_json::from_value(page["items"].take()).expect("items");
+        let tick = |job: &Value| -> DateTime<Utc> {
+            serde_json::from_value(job["payload"]["at"].clone()).expect("a tick")
+        };
+        let mut ticks: Vec<_> = jobs.iter().map(tick).collect();
+        ticks.sort_unstable();
         for pair in ticks.windows(2) {
             assert_eq!(
                 pair[1] - pair[0],
