@@ -39,6 +39,16 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The defaults for a process that has to stop within `time`: jobs that run then may take most
+    /// of it to finish, what is left hands the others back.
+    #[must_use]
+    pub fn stopping_within(time: Duration) -> Self {
+        Self {
+            drain: time.mul_f64(0.75),
+            ..Self::default()
+        }
+    }
+
     /// How long to wait before the next attempt, `attempts` having failed: exponential with full
     /// jitter (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
     pub(crate) fn backoff(&self, attempts: u32) -> Duration {

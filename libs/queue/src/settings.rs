@@ -1,6 +1,5 @@
 //! Which queue a service uses, as a setting.
 use crate::{Error, Options, Queue};
-use std::time::Duration;
 
 /// Where the queue is. Flatten it into the service's own config.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,17 +15,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Opens the queue that is configured. When the process stops within `stop_timeout`, jobs that
-    /// run may take most of that time to finish; what is left of it hands the others back.
+    /// Opens the queue that is configured.
     ///
     /// # Errors
-    /// As [`Queue::open`].
-    pub async fn open(&self, stop_timeout: Duration) -> Result<Queue, Error> {
+    /// As [`Queue::open_with`].
+    pub async fn open(&self, options: Options) -> Result<Queue, Error> {
         let url = self.redis_url.as_deref();
-        let options = Options {
-            drain: stop_timeout.mul_f64(0.75),
-            ..Options::default()
-        };
         Queue::open_with(url.unwrap_or(&self.queue_database_url), options).await
     }
 }

@@ -97,7 +97,8 @@ async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Res
 /// When a setting is wrong, or the database, queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let db = Db::open(&config.db, "notification", &MIGRATIONS).await?;
-    let queue = config.queue.open(config.service.stop_timeout).await?;
+    let options = queue::Options::stopping_within(config.service.stop_timeout);
+    let queue = config.queue.open(options).await?;
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry)?;
     let router = router(app.clone(), &config, &mut registry);

@@ -96,7 +96,8 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.secret()?;
     let db = Db::open(&config.db, "order", &MIGRATIONS).await?;
-    let queue = config.queue.open(config.service.stop_timeout).await?;
+    let options = queue::Options::stopping_within(config.service.stop_timeout);
+    let queue = config.queue.open(options).await?;
     let mut registry = telemetry::registry();
     let (app, relay) = App::new(&config, db.clone(), queue.clone(), &mut registry)?;
     let router = router(app.clone(), &config, &mut registry);

@@ -1,7 +1,7 @@
 //! The settings of the worker.
 use chrono_tz::Tz;
 use croner::Cron;
-use std::{net::SocketAddr, str::FromStr as _};
+use std::{net::SocketAddr, str::FromStr as _, time::Duration};
 
 /// Runs background jobs, and starts the scheduled ones.
 #[derive(Clone, Debug, clap::Parser)]
@@ -48,5 +48,11 @@ pub struct Config {
 impl AsRef<service::Config> for Config {
     fn as_ref(&self) -> &service::Config {
         &self.service
+    }
+}
+
+impl Config {
+    pub(crate) fn keep_done(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_done_hours) * 3600)
     }
 }

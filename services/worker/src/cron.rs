@@ -1,6 +1,6 @@
 //! Scheduled jobs: every replica pushes the job of each tick, under a key that lets only one in.
 use crate::{Config, metrics::Metrics, submit};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use contracts::{
     JOBS,
@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a tick may be late and still count.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ticks missed by more than this are left out, but for the first.
+const CATCH_UP: TimeDelta = TimeDelta::minutes(1);
 
 /// A job and when it runs.
 struct Entry {
@@ -89,7 +92,8 @@ pub async fn run(
                 metrics.expected(entry.name);
             }
         }
-        last = soonest;
+        // After a long stall (a laptop that slept) the ticks in between are gone, not all made up for.
+        last = soonest.max(Utc::now() - CATCH_UP);
     }
 }
 

@@ -48,7 +48,7 @@ impl App {
             orders: upstream("order", &config.order_urls),
             inventory: upstream("inventory", &config.inventory_urls),
             tz: config.tz,
-            keep_done: Duration::from_secs(u64::from(config.keep_done_hours) * 3600),
+            keep_done: config.keep_done(),
             metrics: Metrics::register(registry),
             queue_metrics: queue::Metrics::register(registry),
         }
@@ -99,7 +99,11 @@ pub fn background(app: &App, config: &Config) -> Background {
 /// # Errors
 /// When a setting is wrong, or the queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let queue = config.queue.open(config.service.stop_timeout).await?;
+    let options = queue::Options {
+        keep_done_for: config.keep_done(),
+        ..queue::Options::stopping_within(config.service.stop_timeout)
+    };
+    let queue = config.queue.open(options).await?;
     let mut registry = telemetry::registry();
     let app = App::new(&config, queue.clone(), &mut registry);
     let router = router(app.clone(), &config, &mut registry);
