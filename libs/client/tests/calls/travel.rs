@@ -93,15 +93,15 @@ async fn the_deadline_shrinks_and_is_never_extended() {
 #[tokio::test]
 async fn answers_that_are_too_large_are_cut_off() {
     let large = Script::Answer(200, None, Bytes::from(vec![0; 2_000]), Duration::ZERO);
-    let replica = Replica::start(large).await;
+    let replica = Replica::start(ok()).await;
     let settings = Settings {
         call_max_response_bytes: 1_000,
         ..Settings::default()
     };
     let peer = Peer::new(&[&replica], settings);
-    let chunked = Script::Chunks(200, Bytes::from(vec![0; 100]));
-    for script in [None, Some(chunked)] {
-        script.into_iter().for_each(|s| replica.play(s));
+    let chunks = |n, size| Script::Chunks(n, Bytes::from(vec![0; size]));
+    for script in [large, chunks(200, 100), chunks(1, 2_000)] {
+        replica.play(script);
         let result = peer.upstream.send(get()).await;
         assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
     }

@@ -71,6 +71,10 @@ async fn bodies_that_are_not_json_are_refused() {
             reply.text.len()
         );
     }
+    // No type of ours is a list, and a reader must not take one for an object.
+    post_json(&running, b" [1]", "application/json")
+        .await
+        .expect_problem(422, "invalid_field");
     post_json(&running, b"\"\xff\"", "application/json")
         .await
         .expect_problem(400, "malformed_json");
