@@ -11,11 +11,13 @@
 //! ```
 mod batch;
 mod open;
+mod rows;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use batch::{Batcher, Refused};
 pub use open::{Error, Settings};
+pub use rows::{Column, Rows};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use prometheus_client::{

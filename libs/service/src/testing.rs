@@ -1,7 +1,7 @@
 //! Black-box calls on a router, and services as processes, for the tests of services.
 mod process;
 
-pub use process::{Process, expect_refused, expect_start_and_stop};
+pub use process::{Process, expect_refused, expect_start_and_stop, free_port};
 
 use axum::{
     Router,

@@ -121,8 +121,8 @@ pub struct Load {
     /// Decides products, reads and victims; drawn and printed when left out
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Spread the orders over the first N products [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    /// Spread the orders over the first N products; adds what is missing [default: all there are]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=999), value_name = "N")]
     pub products: Option<u32>,
     /// Order this one product only, such as PROD-001
     #[arg(long, conflicts_with = "products", value_name = "ID")]

@@ -245,12 +245,10 @@ async fn choose_products(load: &Load, shop: &mut Shop) -> anyhow::Result<Vec<Str
     let mut products = shop.products().await?;
     ensure!(!products.is_empty(), "the shop has no products");
     let wanted = load.products.map_or(products.len(), |n| n as usize);
-    ensure!(
-        wanted <= products.len(),
-        "there are only {} products",
-        products.len()
-    );
     products.truncate(wanted);
+    for n in products.len() + 1..=wanted {
+        products.push(shop.add_product(n).await?);
+    }
     Ok(products)
 }
 

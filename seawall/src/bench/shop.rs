@@ -79,6 +79,15 @@ impl Shop {
         Ok(snapshot.items)
     }
 
+    /// Puts one more product on the shelf, the `n`-th of the shop. Gives its id.
+    pub async fn add_product(&mut self, n: usize) -> anyhow::Result<String> {
+        let id = format!("PROD-{n:03}");
+        let path = format!("/api/products/{id}");
+        let body = json!({ "name": format!("Signal flag no. {n}"), "price_minor": 1900, "currency": "EUR" });
+        self.call(Method::PUT, &path, Some(&body)).await?;
+        Ok(id)
+    }
+
     pub async fn set_available(&mut self, product: &str, pieces: u64) -> anyhow::Result<()> {
         let path = format!("/api/products/{product}/stock");
         let body = json!({ "available": pieces });

@@ -23,7 +23,7 @@ const TABLE: [(&str, MethodFilter, Peer); 15] = [
     ("/api/orders/{id}", GET, Peer::Order),
     ("/api/orders/{id}/cancel", POST, Peer::Order),
     ("/api/products", GET, Peer::Inventory),
-    ("/api/products/{id}", GET, Peer::Inventory),
+    ("/api/products/{id}", GET.or(PUT), Peer::Inventory),
     ("/api/products/{id}/stock", PUT, Peer::Inventory),
     ("/api/stock", GET, Peer::Inventory),
     ("/api/notifications", GET, Peer::Notification),

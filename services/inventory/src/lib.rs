@@ -4,6 +4,7 @@ mod error;
 mod events;
 mod metrics;
 mod order;
+mod product;
 mod reservation;
 mod reserve;
 mod routes;

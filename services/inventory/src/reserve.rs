@@ -58,15 +58,14 @@ async fn batch(
     let taken = store.reserve(reserves, db::now() + hold).await?;
     let unknown: Vec<_> = reserves
         .iter()
-        .filter(|r| !taken.contains_key(&r.order_id))
+        .map(|r| r.order_id)
+        .filter(|id| !taken.contains_key(id))
         .collect();
     // Not new and not refused: the id was there before, or the product doesn't exist.
     let before = if unknown.is_empty() {
         HashMap::new()
     } else {
-        store
-            .reservations(unknown.iter().map(|r| r.order_id))
-            .await?
+        store.reservations(&unknown).await?
     };
     let outcome = |reserve: &Reserve| match taken.get(&reserve.order_id) {
         Some(Some(reservation)) => reservation.again(reserve),

@@ -2,6 +2,7 @@
 use crate::{
     App,
     error::{Error, Result},
+    product::NewProduct,
     reservation::is_product_id,
     sweep,
 };
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub fn routes(app: App) -> Router {
     let (public, api) = OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(show))
+        .routes(routes!(show, put))
         .routes(routes!(set_stock))
         .routes(routes!(stock))
         .split_for_parts();
@@ -108,6 +109,25 @@ async fn or_copy(
 
 fn check_id(id: &str) -> Result<()> {
     is_product_id(id).then_some(()).ok_or(Error::NoSuchProduct)
+}
+
+/// Adds a product, with nothing in stock, or changes what is said of it.
+#[utoipa::path(put, path = "/products/{id}", tag = "products", params(("id" = String, Path, example = "PROD-006")),
+    request_body = NewProduct, responses(
+    (status = 200, body = Product),
+    (status = 404, body = ProblemBody, description = "`product_not_found`: such an id can't exist", content_type = "application/problem+json"),
+    (status = 422, body = ProblemBody, description = "A field is not valid", content_type = "application/problem+json"),
+))]
+async fn put(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Json(product): Json<NewProduct>,
+) -> Result<Json<Product>> {
+    check_id(&id)?;
+    product.validate().map_err(Error::Invalid)?;
+    let stored = app.store.put_product(&id, &product).await?;
+    app.metrics.count("put_product", "ok", 1);
+    Ok(Json(stored))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

@@ -1,12 +1,15 @@
 //! Every SQL statement of this service.
-use crate::reservation::{Reservation, State};
+use crate::{
+    product::NewProduct,
+    reservation::{Reservation, State},
+};
 use chrono::{DateTime, Utc};
 use contracts::{
     order::Hold,
     product::{Product, Stock},
     reservation::Reserve,
 };
-use db::{Begin as _, Db, with_db};
+use db::{Begin as _, Column, Db, Rows as _, with_db};
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -74,6 +77,26 @@ impl Store {
         Ok(rows.into_iter().map(stock).collect())
     }
 
+    /// Adds a product without stock, or changes what is said of one.
+    pub async fn put_product(&self, id: &str, product: &NewProduct) -> sqlx::Result<Product> {
+        let row: ProductRow = with_db!(&self.db.writer, |pool| {
+            query_as(
+                "INSERT INTO products (id, name, price_minor, currency, image, stocked, available) VALUES ($1, $2, $3, $4, $5, 0, 0) \
+                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, price_minor = excluded.price_minor, \
+                 currency = excluded.currency, image = excluded.image \
+                 RETURNING id, name, price_minor, currency, available, image",
+            )
+            .bind(id)
+            .bind(product.name.trim())
+            .bind(product.price_minor)
+            .bind(&product.currency)
+            .bind(&product.image)
+            .fetch_one(pool)
+            .await?
+        });
+        Ok(row.into())
+    }
+
     /// Sets what is available; the difference counts as put on, or taken off, the shelf.
     pub async fn set_available(&self, id: &str, available: i64) -> sqlx::Result<Option<Product>> {
         let row: Option<ProductRow> = with_db!(&self.db.writer, |pool| {
@@ -97,21 +120,24 @@ impl Store {
         expires_at: DateTime<Utc>,
     ) -> sqlx::Result<HashMap<Uuid, Option<Reservation>>> {
         let postgres = self.db.writer.is_postgres();
+        let columns = [
+            Column::Uuid(reserves.iter().map(|r| r.order_id).collect()),
+            Column::Text(reserves.iter().map(|r| r.product_id.as_str()).collect()),
+            Column::Integer(reserves.iter().map(|r| r.quantity).collect()),
+        ];
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
                 "INSERT INTO reservations (order_id, product_id, quantity, unit_price_minor, currency, state, expires_at) \
-                 SELECT v.column1, p.id, v.column3, p.price_minor, p.currency, 'held', v.column4 FROM (",
+                 SELECT v.column1, p.id, v.column3, p.price_minor, p.currency, 'held', ",
             );
-            insert.push_values(reserves, |mut row, r| {
-                row.push_bind(r.order_id)
-                    .push_bind(&r.product_id)
-                    .push_bind(r.quantity)
-                    .push_bind(expires_at);
-            });
+            insert
+                .push_bind(expires_at)
+                .push(" FROM ")
+                .push_rows(&columns);
             // In the order of the ids, so that replicas with the same orders can't wait for each other in a circle.
             insert.push(
-                ") AS v JOIN products p ON p.id = v.column2 WHERE true ORDER BY v.column1 ON CONFLICT (order_id) DO NOTHING \
+                " JOIN products p ON p.id = v.column2 WHERE true ORDER BY v.column1 ON CONFLICT (order_id) DO NOTHING \
                  RETURNING order_id, product_id, quantity, unit_price_minor, currency, state, expires_at",
             );
             let new: Vec<Reservation> = insert.build_query_as().fetch_all(&mut *tx).await?;
@@ -119,23 +145,23 @@ impl Store {
                 return Ok(HashMap::new());
             }
             let wanted = pieces(&new);
-            if postgres && wanted.len() > 1 {
+            let several = wanted.len() > 1;
+            let wanted = [
+                Column::Text(wanted.keys().map(String::as_str).collect()),
+                Column::Integer(wanted.values().copied().collect()),
+            ];
+            if postgres && several {
                 // Two replicas lock the rows in the same order, so they can't deadlock; as an UPDATE does,
                 // since both hold the key shares that their inserts took. SQLite has one writer.
-                let mut lock = QueryBuilder::new("SELECT id FROM products WHERE id IN (");
-                let mut ids = lock.separated(", ");
-                for id in wanted.keys() {
-                    ids.push_bind(id);
-                }
-                lock.push(") ORDER BY id FOR NO KEY UPDATE");
+                let mut lock = QueryBuilder::new("SELECT p.id FROM products p JOIN ");
+                lock.push_rows(&wanted[..1]);
+                lock.push(" ON p.id = v.column1 ORDER BY p.id FOR NO KEY UPDATE OF p");
                 lock.build().execute(&mut *tx).await?;
             }
             let mut take =
-                QueryBuilder::new("UPDATE products SET available = available - v.column2 FROM (");
-            take.push_values(&wanted, |mut row, (id, quantity)| {
-                row.push_bind(id).push_bind(*quantity);
-            });
-            take.push(") AS v WHERE products.id = v.column1 AND products.available >= v.column2 RETURNING products.id");
+                QueryBuilder::new("UPDATE products SET available = available - v.column2 FROM ");
+            take.push_rows(&wanted);
+            take.push(" WHERE products.id = v.column1 AND products.available >= v.column2 RETURNING products.id");
             let enough: Vec<String> = take.build_query_scalar().fetch_all(&mut *tx).await?;
             let mut outcomes = HashMap::with_capacity(new.len());
             for reservation in new {
@@ -162,20 +188,13 @@ impl Store {
         })
     }
 
-    pub async fn reservations(
-        &self,
-        orders: impl Iterator<Item = Uuid>,
-    ) -> sqlx::Result<HashMap<Uuid, Reservation>> {
+    pub async fn reservations(&self, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Reservation>> {
         // The writer, since it sees its own last commit on SQLite without a new read snapshot.
         let rows: Vec<Reservation> = with_db!(&self.db.writer, |pool| {
             let mut select = QueryBuilder::new(
-                "SELECT order_id, product_id, quantity, unit_price_minor, currency, state, expires_at FROM reservations WHERE order_id IN (",
+                "SELECT order_id, product_id, quantity, unit_price_minor, currency, state, expires_at FROM reservations WHERE order_id",
             );
-            let mut ids = select.separated(", ");
-            for id in orders {
-                ids.push_bind(id);
-            }
-            select.push(")");
+            select.push_one_of(orders);
             select.build_query_as().fetch_all(pool).await?
         });
         Ok(rows.into_iter().map(|r| (r.order_id, r)).collect())
@@ -187,12 +206,8 @@ impl Store {
             let mut update = QueryBuilder::new("UPDATE reservations SET state = ");
             update
                 .push_bind(State::Sold)
-                .push(" WHERE state = 'held' AND order_id IN (");
-            let mut ids = update.separated(", ");
-            for id in orders {
-                ids.push_bind(*id);
-            }
-            update.push(")");
+                .push(" WHERE state = 'held' AND order_id");
+            update.push_one_of(orders);
             update
                 .build()
                 .execute(pool)
@@ -208,12 +223,9 @@ impl Store {
             let mut update = QueryBuilder::new("UPDATE reservations SET state = ");
             update
                 .push_bind(State::Released)
-                .push(" WHERE state IN ('held', 'sold') AND order_id IN (");
-            let mut ids = update.separated(", ");
-            for id in orders {
-                ids.push_bind(*id);
-            }
-            update.push(") RETURNING order_id, product_id, quantity, unit_price_minor, currency, state, expires_at");
+                .push(" WHERE state IN ('held', 'sold') AND order_id");
+            update.push_one_of(orders);
+            update.push(" RETURNING order_id, product_id, quantity, unit_price_minor, currency, state, expires_at");
             let released: Vec<Reservation> = update.build_query_as().fetch_all(&mut *tx).await?;
             for (product, quantity) in pieces(&released) {
                 query("UPDATE products SET available = available + $2 WHERE id = $1")

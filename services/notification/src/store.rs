@@ -1,7 +1,7 @@
 //! Every SQL statement of this service.
 use crate::notification::{DEAD, Notification, PENDING, SENT};
 use chrono::{DateTime, Utc};
-use db::{Db, with_db};
+use db::{Column, Db, Rows as _, with_db};
 use service::Place;
 use sqlx::{QueryBuilder, query};
 use uuid::Uuid;
@@ -25,24 +25,31 @@ impl Store {
 
     /// Records notifications, each event once; gives how many are new.
     pub async fn insert(&self, notifications: &[Notification]) -> sqlx::Result<u64> {
+        let each = || notifications.iter();
+        let text = |pick: fn(&Notification) -> &str| Column::Text(each().map(pick).collect());
+        let integer = |pick: fn(&Notification) -> i64| Column::Integer(each().map(pick).collect());
+        let columns = [
+            Column::Uuid(each().map(|n| n.id).collect()),
+            Column::Uuid(each().map(|n| n.order_id).collect()),
+            text(|n| &n.kind),
+            text(|n| &n.recipient),
+            text(|n| &n.product_id),
+            integer(|n| n.quantity),
+            integer(|n| n.total_minor),
+            text(|n| &n.currency),
+            text(|n| &n.status),
+            integer(|n| n.attempts),
+            Column::Nullable(each().map(|n| n.last_error.as_deref()).collect()),
+            Column::Time(each().map(|n| n.next_attempt_at).collect()),
+            Column::Time(each().map(|n| n.created_at).collect()),
+        ];
         with_db!(&self.db.writer, |pool| {
             let mut insert = QueryBuilder::new("INSERT INTO notifications (");
-            insert.push(COLUMNS).push(") ");
-            insert.push_values(notifications, |mut row, n| {
-                row.push_bind(n.id)
-                    .push_bind(n.order_id)
-                    .push_bind(&n.kind)
-                    .push_bind(&n.recipient);
-                row.push_bind(&n.product_id)
-                    .push_bind(n.quantity)
-                    .push_bind(n.total_minor)
-                    .push_bind(&n.currency);
-                row.push_bind(&n.status)
-                    .push_bind(n.attempts)
-                    .push_bind(&n.last_error);
-                row.push_bind(n.next_attempt_at).push_bind(n.created_at);
-            });
-            insert.push(" ON CONFLICT (id) DO NOTHING");
+            insert
+                .push(COLUMNS)
+                .push(") SELECT * FROM ")
+                .push_rows(&columns);
+            insert.push(" WHERE true ON CONFLICT (id) DO NOTHING");
             insert
                 .build()
                 .execute(pool)

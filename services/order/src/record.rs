@@ -3,7 +3,7 @@ use crate::{
     error::{Error, Result},
     order::Order,
     relay::Outbox,
-    store::{self, Delivery, Store},
+    store::{Entry, Store},
 };
 use db::Batcher;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ const PARALLEL: usize = 1;
 type Outcome = Result<bool>;
 
 #[derive(Clone)]
-pub struct Recorder(Batcher<(Order, Vec<Delivery>), Outcome>);
+pub struct Recorder(Batcher<(Order, Entry), Outcome>);
 
 impl Recorder {
     pub fn new(store: Store, outbox: Outbox) -> Self {
@@ -28,12 +28,12 @@ impl Recorder {
 
     /// Writes the order and its events; the events are on their way when this returns.
     pub async fn submit(&self, order: Order) -> Result<Outcome, db::Refused> {
-        let deliveries = store::deliveries(&order);
-        self.0.submit((order, deliveries)).await
+        let entry = Entry::of(&order).expect("a new order is confirmed");
+        self.0.submit((order, entry)).await
     }
 }
 
-async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Vec<Delivery>)>) -> Vec<Outcome> {
+async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Entry)>) -> Vec<Outcome> {
     let due = outbox.due();
     match store.insert(&orders, due).await {
         Ok(new) => finish(&outbox, orders, new),
@@ -61,18 +61,14 @@ async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Vec<Delivery>)
     }
 }
 
-fn finish(
-    outbox: &Outbox,
-    orders: Vec<(Order, Vec<Delivery>)>,
-    mut new: HashSet<Uuid>,
-) -> Vec<Outcome> {
+fn finish(outbox: &Outbox, orders: Vec<(Order, Entry)>, mut new: HashSet<Uuid>) -> Vec<Outcome> {
     let mut fresh = Vec::new();
     let mut outcomes = Vec::with_capacity(orders.len());
-    for (order, deliveries) in orders {
+    for (order, entry) in orders {
         // Removing makes a second one with this id in the same batch a replay.
         let is_new = new.remove(&order.id);
         if is_new {
-            fresh.extend(deliveries);
+            fresh.push(entry);
         }
         outcomes.push(Ok(is_new));
     }

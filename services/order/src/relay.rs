@@ -3,7 +3,10 @@
 //! What this replica has just committed it pushes at once, from memory. What is not acknowledged in
 //! time, by whichever replica it was written, is claimed from the table and pushed again: after a
 //! crash, a lost queue or a slow consumer. The queue drops what it still holds, consumers drop the rest.
-use crate::store::{Delivery, Store};
+use crate::{
+    CONSUMERS,
+    store::{Delivery, Entry, Store},
+};
 use chrono::{DateTime, Utc};
 use queue::{NewJob, Queue};
 use std::{collections::HashMap, time::Duration};
@@ -20,7 +23,7 @@ const LINGER: Duration = Duration::from_millis(20);
 /// Where committed events are handed over.
 #[derive(Clone)]
 pub struct Outbox {
-    fresh: mpsc::Sender<Vec<Delivery>>,
+    fresh: mpsc::Sender<Vec<Entry>>,
     redeliver: Duration,
 }
 
@@ -31,8 +34,8 @@ impl Outbox {
     }
 
     /// Passes on what was just committed. When the relay is behind, the table has it all the same.
-    pub fn hand_over(&self, deliveries: Vec<Delivery>) {
-        self.fresh.try_send(deliveries).ok();
+    pub fn hand_over(&self, entries: Vec<Entry>) {
+        self.fresh.try_send(entries).ok();
     }
 }
 
@@ -40,7 +43,7 @@ impl Outbox {
 pub struct Relay {
     store: Store,
     queue: Queue,
-    fresh: mpsc::Receiver<Vec<Delivery>>,
+    fresh: mpsc::Receiver<Vec<Entry>>,
     redeliver: Duration,
     /// Queues that are deep, as of the last tick.
     deep: Vec<String>,
@@ -76,7 +79,7 @@ impl Relay {
                 biased;
                 () = stop.cancelled() => break,
                 _ = self.fresh.recv_many(&mut fresh, 256) => {
-                    let outcome = self.push(fresh.drain(..).flatten().collect()).await;
+                    let outcome = self.push_fresh(fresh.drain(..).flatten()).await;
                     tokio::time::sleep(LINGER).await;
                     outcome
                 }
@@ -85,10 +88,10 @@ impl Relay {
             self.note(outcome);
         }
         // The requests have ended: what they left goes out before we do.
-        while let Ok(deliveries) = self.fresh.try_recv() {
-            fresh.push(deliveries);
+        while let Ok(entries) = self.fresh.try_recv() {
+            fresh.push(entries);
         }
-        let outcome = self.push(fresh.drain(..).flatten().collect()).await;
+        let outcome = self.push_fresh(fresh.drain(..).flatten()).await;
         self.note(outcome);
         Ok(())
     }
@@ -106,7 +109,7 @@ impl Relay {
                 .claim_due(db::now(), self.redeliver, BATCH as i64, &self.deep)
                 .await?;
             let full = claimed.len() == BATCH;
-            self.push(claimed).await?;
+            self.push_claimed(claimed).await?;
             if !full {
                 return Ok(());
             }
@@ -116,7 +119,7 @@ impl Relay {
 
     async fn deep_queues(&self) -> anyhow::Result<Vec<String>> {
         let mut deep = Vec::new();
-        for name in crate::CONSUMERS {
+        for name in CONSUMERS {
             if self.queue.stats(name).await?.waiting > DEEP {
                 deep.push(name.to_owned());
             }
@@ -124,21 +127,34 @@ impl Relay {
         Ok(deep)
     }
 
-    /// One push for each queue.
-    async fn push(&mut self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
+    /// What was just committed, to every consumer.
+    async fn push_fresh(&self, entries: impl Iterator<Item = Entry>) -> anyhow::Result<()> {
+        let jobs = entries.map(Entry::job).collect::<Result<Vec<_>, _>>()?;
+        for queue in CONSUMERS {
+            self.push(queue, &jobs).await?;
+        }
+        Ok(())
+    }
+
+    /// What was due again, to whom it was due.
+    async fn push_claimed(&self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
         let mut queues: HashMap<String, Vec<NewJob>> = HashMap::new();
-        for delivery in deliveries {
-            if !self.deep.contains(&delivery.queue) {
-                queues
-                    .entry(delivery.queue.clone())
-                    .or_default()
-                    .push(delivery.job()?);
-            }
+        for Delivery { queue, entry } in deliveries {
+            queues.entry(queue).or_default().push(entry.job()?);
         }
         for (queue, jobs) in queues {
-            for jobs in jobs.chunks(BATCH) {
-                self.queue.push(&queue, jobs).await?;
-            }
+            self.push(&queue, &jobs).await?;
+        }
+        Ok(())
+    }
+
+    /// A deep queue gets nothing: the table keeps it.
+    async fn push(&self, queue: &str, jobs: &[NewJob]) -> anyhow::Result<()> {
+        if self.deep.iter().any(|deep| deep == queue) {
+            return Ok(());
+        }
+        for jobs in jobs.chunks(BATCH) {
+            self.queue.push(queue, jobs).await?;
         }
         Ok(())
     }

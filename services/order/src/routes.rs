@@ -131,8 +131,8 @@ async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order
 async fn cancel(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order>> {
     let cancelled = app.store.cancel(id, app.outbox.due()).await?;
     let order = match cancelled {
-        Some((order, deliveries)) => {
-            app.outbox.hand_over(deliveries);
+        Some((order, entry)) => {
+            app.outbox.hand_over(entry.into_iter().collect());
             Some(order)
         }
         None => app.store.get(id).await?,

@@ -5,7 +5,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use contracts::order::{Hold, SalesLine, Verdict};
-use db::{Begin as _, Db, with_db};
+use db::{Begin as _, Column, Db, Rows, with_db};
 use queue::NewJob;
 use service::Place;
 use sqlx::{Database, Encode, QueryBuilder, Type, query_as, query_scalar};
@@ -18,36 +18,38 @@ pub struct Store {
     db: Db,
 }
 
-/// An event on its way to one queue.
+/// What the outbox keeps of an event.
 #[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Delivery {
+pub struct Entry {
     pub event_id: Uuid,
-    pub queue: String,
     pub event: String,
     pub traceparent: Option<String>,
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
-/// The outbox rows for the present state of an order, one for each consumer.
-pub fn deliveries(order: &Order) -> Vec<Delivery> {
-    let Some(event) = order.event() else {
-        return Vec::new();
-    };
-    let text = serde_json::to_string(&event).expect("an event is plain data");
-    let context = Context::current();
-    let delivery = |queue: &&str| Delivery {
-        event_id: event.id,
-        queue: (*queue).to_owned(),
-        event: text.clone(),
-        traceparent: context.as_ref().map(Context::traceparent),
-        request_id: context.as_ref().map(|c| c.request_id().to_owned()),
-        created_at: db::now(),
-    };
-    CONSUMERS.iter().map(delivery).collect()
+/// An entry on its way to one queue.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Delivery {
+    pub queue: String,
+    #[sqlx(flatten)]
+    pub entry: Entry,
 }
 
-impl Delivery {
+impl Entry {
+    /// About the present state of an order; a tombstone is nothing to tell.
+    pub fn of(order: &Order) -> Option<Self> {
+        let event = order.event()?;
+        let context = Context::current();
+        Some(Self {
+            event_id: event.id,
+            event: serde_json::to_string(&event).expect("an event is plain data"),
+            traceparent: context.as_ref().map(Context::traceparent),
+            request_id: context.as_ref().map(|c| c.request_id().to_owned()),
+            created_at: db::now(),
+        })
+    }
+
     /// The job to push: its id is the event's, so that pushing twice is harmless.
     pub fn job(self) -> anyhow::Result<NewJob> {
         Ok(NewJob {
@@ -63,29 +65,34 @@ impl Delivery {
     }
 }
 
-/// The statement that writes outbox rows, on either database.
-fn outbox_rows<'a, D>(
-    deliveries: impl IntoIterator<Item = &'a Delivery>,
-    due: DateTime<Utc>,
-) -> QueryBuilder<D>
+/// The statement that writes a row for each entry and consumer, on either database.
+fn outbox_rows<D>(entries: &[&Entry], due: DateTime<Utc>) -> QueryBuilder<D>
 where
     D: Database,
-    for<'t> Uuid: Encode<'t, D> + Type<D>,
+    QueryBuilder<D>: Rows,
     for<'t> &'t str: Encode<'t, D> + Type<D>,
-    for<'t> Option<&'t str>: Encode<'t, D> + Type<D>,
     for<'t> DateTime<Utc>: Encode<'t, D> + Type<D>,
 {
+    let text = |pick: fn(&Entry) -> Option<&str>| {
+        Column::Nullable(entries.iter().map(|e| pick(e)).collect())
+    };
+    let columns = [
+        Column::Uuid(entries.iter().map(|e| e.event_id).collect()),
+        text(|e| Some(&e.event)),
+        text(|e| e.traceparent.as_deref()),
+        text(|e| e.request_id.as_deref()),
+        Column::Time(entries.iter().map(|e| e.created_at).collect()),
+    ];
     let mut insert = QueryBuilder::new(
-        "INSERT INTO outbox (event_id, queue, event, traceparent, request_id, created_at, due_at) ",
+        "INSERT INTO outbox (event_id, queue, event, traceparent, request_id, created_at, due_at) \
+         SELECT v.column1, q.column1, v.column2, v.column3, v.column4, v.column5, ",
     );
-    insert.push_values(deliveries, |mut row, d| {
-        row.push_bind(d.event_id)
-            .push_bind(d.queue.as_str())
-            .push_bind(d.event.as_str());
-        row.push_bind(d.traceparent.as_deref())
-            .push_bind(d.request_id.as_deref());
-        row.push_bind(d.created_at).push_bind(due);
+    insert.push_bind(due).push(" FROM ").push_rows(&columns);
+    insert.push(" CROSS JOIN (");
+    insert.push_values(CONSUMERS, |mut row, queue| {
+        row.push_bind(queue);
     });
+    insert.push(") AS q");
     insert
 }
 
@@ -103,7 +110,7 @@ impl Store {
     /// Records confirmed orders with their events in one transaction. Gives the ids that are new.
     pub async fn insert(
         &self,
-        orders: &[(Order, Vec<Delivery>)],
+        orders: &[(Order, Entry)],
         due: DateTime<Utc>,
     ) -> sqlx::Result<HashSet<Uuid>> {
         // Each id once, or a repeat in the same batch would have its event written too; and in their
@@ -111,34 +118,28 @@ impl Store {
         let mut orders: Vec<_> = orders.iter().collect();
         orders.sort_by_key(|(o, _)| o.id);
         orders.dedup_by_key(|(o, _)| o.id);
+        let columns = columns(&orders);
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
-                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) ",
+                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) \
+                 SELECT v.column1, v.column2, v.column3, v.column4, 'confirmed', v.column5, v.column6, v.column7, v.column7 FROM ",
             );
-            insert.push_values(&orders, |mut row, (o, _)| {
-                row.push_bind(o.id)
-                    .push_bind(&o.product_id)
-                    .push_bind(o.quantity)
-                    .push_bind(&o.email);
-                row.push_bind(o.status)
-                    .push_bind(o.total_minor)
-                    .push_bind(&o.currency);
-                row.push_bind(o.created_at).push_bind(o.created_at);
-            });
-            insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
+            insert.push_rows(&columns);
+            insert.push(" WHERE true ON CONFLICT (id) DO NOTHING RETURNING id");
             let new: HashSet<Uuid> = insert
                 .build_query_scalar()
                 .fetch_all(&mut *tx)
                 .await?
                 .into_iter()
                 .collect();
-            let fresh = orders
+            let entries: Vec<_> = orders
                 .iter()
                 .filter(|(o, _)| new.contains(&o.id))
-                .flat_map(|(_, d)| d);
-            if !new.is_empty() {
-                outbox_rows(fresh, due).build().execute(&mut *tx).await?;
+                .map(|(_, entry)| entry)
+                .collect();
+            if !entries.is_empty() {
+                outbox_rows(&entries, due).build().execute(&mut *tx).await?;
             }
             tx.commit().await?;
             Ok(new)
@@ -183,7 +184,7 @@ impl Store {
         &self,
         id: Uuid,
         due: DateTime<Utc>,
-    ) -> sqlx::Result<Option<(Order, Vec<Delivery>)>> {
+    ) -> sqlx::Result<Option<(Order, Option<Entry>)>> {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let cancelled: Option<Order> = query_as(
@@ -197,13 +198,12 @@ impl Store {
             let Some(order) = cancelled else {
                 return Ok(None);
             };
-            let deliveries = deliveries(&order);
-            outbox_rows(&deliveries, due)
-                .build()
-                .execute(&mut *tx)
-                .await?;
+            let entry = Entry::of(&order);
+            if let Some(entry) = &entry {
+                outbox_rows(&[entry], due).build().execute(&mut *tx).await?;
+            }
             tx.commit().await?;
-            Ok(Some((order, deliveries)))
+            Ok(Some((order, entry)))
         })
     }
 
@@ -213,30 +213,24 @@ impl Store {
         // In the same order as orders are recorded, see `insert`.
         let mut holds: Vec<_> = holds.iter().collect();
         holds.sort_unstable_by_key(|hold| hold.order_id);
+        let ids: Vec<_> = holds.iter().map(|hold| hold.order_id).collect();
+        let columns = [
+            Column::Uuid(ids.clone()),
+            Column::Text(holds.iter().map(|hold| hold.product_id.as_str()).collect()),
+            Column::Integer(holds.iter().map(|hold| hold.quantity).collect()),
+        ];
         let orders: Vec<(Uuid, Status)> = with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
-                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) ",
+                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) \
+                 SELECT v.column1, v.column2, v.column3, '', 'expired', 0, '', ",
             );
-            insert.push_values(&holds, |mut row, hold| {
-                row.push_bind(hold.order_id)
-                    .push_bind(&hold.product_id)
-                    .push_bind(hold.quantity)
-                    .push_bind("");
-                row.push_bind(Status::Expired)
-                    .push_bind(0_i64)
-                    .push_bind("")
-                    .push_bind(now)
-                    .push_bind(now);
-            });
-            insert.push(" ON CONFLICT (id) DO NOTHING");
+            insert.push_bind(now).push(", ").push_bind(now);
+            insert.push(" FROM ").push_rows(&columns);
+            insert.push(" WHERE true ON CONFLICT (id) DO NOTHING");
             insert.build().execute(&mut *tx).await?;
-            let mut select = QueryBuilder::new("SELECT id, status FROM orders WHERE id IN (");
-            let mut ids = select.separated(", ");
-            for hold in holds {
-                ids.push_bind(hold.order_id);
-            }
-            select.push(")");
+            let mut select = QueryBuilder::new("SELECT id, status FROM orders WHERE id");
+            select.push_one_of(&ids);
             let orders = select.build_query_as().fetch_all(&mut *tx).await?;
             tx.commit().await?;
             orders
@@ -289,12 +283,8 @@ impl Store {
     pub async fn acknowledge(&self, queue: &str, events: &[Uuid]) -> sqlx::Result<u64> {
         with_db!(&self.db.writer, |pool| {
             let mut delete = QueryBuilder::new("DELETE FROM outbox WHERE queue = ");
-            delete.push_bind(queue).push(" AND event_id IN (");
-            let mut ids = delete.separated(", ");
-            for id in events {
-                ids.push_bind(*id);
-            }
-            delete.push(")");
+            delete.push_bind(queue).push(" AND event_id");
+            delete.push_one_of(events);
             delete
                 .build()
                 .execute(pool)
@@ -358,4 +348,18 @@ impl Store {
         };
         Ok(rows.into_iter().map(line).collect())
     }
+}
+
+/// The columns of new orders, in the order in which [`Store::insert`] names them.
+fn columns<'a>(orders: &[&'a (Order, Entry)]) -> [Column<'a>; 7] {
+    let each = || orders.iter().map(|(order, _)| order);
+    [
+        Column::Uuid(each().map(|o| o.id).collect()),
+        Column::Text(each().map(|o| o.product_id.as_str()).collect()),
+        Column::Integer(each().map(|o| o.quantity).collect()),
+        Column::Text(each().map(|o| o.email.as_str()).collect()),
+        Column::Integer(each().map(|o| o.total_minor).collect()),
+        Column::Text(each().map(|o| o.currency.as_str()).collect()),
+        Column::Time(each().map(|o| o.created_at).collect()),
+    ]
 }

@@ -2,6 +2,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -203,10 +204,21 @@ fn command(binary: &str, settings: &[(&str, &str)], folder: &TempDir) -> Command
     command
 }
 
-/// An address nobody uses. Somebody else could take it before the service does; that fails loudly.
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
+/// An address nobody uses, below the ports that the kernel hands out by itself. Another test could take
+/// it first; that is unlikely, and fails loudly.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> SocketAddr {
+    let random = || RandomState::new().build_hasher().finish();
+    (0..1000)
+        .map(|_| 12_000 + u16::try_from(random() % 18_000).expect("below 18000"))
+        .find_map(|port| {
+            TcpListener::bind(("127.0.0.1", port))
+                .ok()?
+                .local_addr()
+                .ok()
+        })
+        .expect("a free port")
 }

@@ -1,4 +1,6 @@
 //! A server with a few plain routes, and a client that sends any bytes it is told to.
+pub use service::testing::free_port;
+
 use axum::{
     Router,
     body::Bytes,
@@ -110,14 +112,6 @@ fn router(gate: Arc<Notify>, config: &Config, registry: &mut Registry) -> Router
 async fn context() -> Json<Value> {
     let context = Context::current().expect("handlers run in a context");
     Json(json!({"request_id": context.request_id(), "traceparent": context.traceparent()}))
-}
-
-/// An address nobody uses. Somebody else could take it before we do; that fails loudly.
-pub fn free_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
 }
 
 /// Waits until the condition holds.

@@ -24,13 +24,14 @@ pub const SERVICES: [&str; 4] = ["order", "inventory", "notification", "worker"]
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 17] = [
+pub const PUBLIC: [(&str, &str, &str); 18] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
     ("POST", "/api/orders/{id}/cancel", "order"),
     ("GET", "/api/products", "inventory"),
     ("GET", "/api/products/{id}", "inventory"),
+    ("PUT", "/api/products/{id}", "inventory"),
     ("PUT", "/api/products/{id}/stock", "inventory"),
     ("GET", "/api/stock", "inventory"),
     ("GET", "/api/notifications", "notification"),

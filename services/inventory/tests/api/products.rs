@@ -3,6 +3,7 @@ use crate::support::Replica;
 use db::testing::each;
 use inventory::MIGRATIONS;
 use serde_json::json;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn the_first_products_are_there_from_the_start() {
@@ -145,6 +146,80 @@ async fn sql_in_parameters_is_text() {
         }
         assert!(started.elapsed().as_secs() < 4, "somebody slept");
         assert_eq!(shop.snapshot().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_product_is_added_and_changed_but_its_stock_stays() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let mut mast = json!({"name": "Mast", "price_minor": 100, "currency": "EUR", "image": null});
+        let added = shop.call("PUT", "/products/PROD-006", mast.clone()).await;
+        assert_eq!(
+            added.expect(200),
+            json!({"id": "PROD-006", "name": "Mast", "price_minor": 100, "currency": "EUR", "available": 0, "image": null})
+        );
+        let order = Uuid::now_v7();
+        shop.reserve(order, "PROD-006", 1).await.expect_problem(409, "sold_out");
+        shop.set_stock("PROD-006", 3).await;
+        let held = Uuid::now_v7();
+        shop.reserve(held, "PROD-006", 1).await.expect(200);
+        mast["price_minor"] = json!(200);
+        mast["image"] = json!("/api/images/mast");
+        let changed = shop.call("PUT", "/products/PROD-006", mast).await;
+        assert_eq!(changed.expect(200)["available"], 2);
+        assert_eq!(shop.get("/products/PROD-006").await.expect(200)["image"], "/api/images/mast");
+        assert_eq!(shop.stock("PROD-006").await, (2, 1, 0));
+        let again = shop.reserve(held, "PROD-006", 1).await.expect(200);
+        assert_eq!(again["unit_price_minor"], 100, "a hold keeps its price");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_product_that_can_not_be_is_refused() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let good = json!({"name": "Mast", "price_minor": 100, "currency": "EUR", "image": null});
+        for (field, bad) in [
+            ("name", json!("")),
+            ("name", json!(" ")),
+            ("name", json!("a\u{0}b")),
+            ("name", json!("x".repeat(101))),
+            ("price_minor", json!(-1)),
+            ("price_minor", json!(1_000_000_001)),
+            ("price_minor", json!(1.5)),
+            ("currency", json!("eur")),
+            ("currency", json!("EURO")),
+            ("image", json!("https://example.com/x.jpg")),
+            ("image", json!("//example.com/x.jpg")),
+            ("image", json!("/x y")),
+        ] {
+            let mut product = good.clone();
+            product[field] = bad.clone();
+            let refused = shop.call("PUT", "/products/PROD-006", product).await;
+            refused.expect_problem(422, "invalid_field");
+            assert_eq!(
+                refused.body["errors"][0]["pointer"],
+                format!("/{field}"),
+                "{bad}"
+            );
+        }
+        for id in ["a_b", "%00"] {
+            let refused = shop
+                .call("PUT", &format!("/products/{id}"), good.clone())
+                .await;
+            assert!(
+                matches!(refused.status.as_u16(), 400 | 404),
+                "{id}: {}",
+                refused.status
+            );
+        }
+        shop.get("/products/PROD-006")
+            .await
+            .expect_problem(404, "product_not_found");
+        assert_eq!(shop.snapshot().await.len(), 5);
     })
     .await;
 }
