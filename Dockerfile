@@ -1,6 +1,6 @@
 # One image for each service, all from one build:
 #
-#   docker build --target order --build-arg VERSION=1.2.3 --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker build --target order --build-arg VERSION="$VERSION" --build-arg REVISION="$(git rev-parse HEAD)" .
 #
 # Base images are pinned by version. To pin the very bytes, append the digest that
 # `docker buildx imagetools inspect IMAGE` prints: `FROM rust:1.95.0-slim-bookworm@sha256:…`. What is
@@ -33,7 +33,7 @@ RUN $CARGO_BUILD --target "$(rustc --print host-tuple)"
 COPY . .
 ARG VERSION
 ARG REVISION
-RUN find . -name '*.rs' -exec touch {} + \
+RUN find libs services seawall -name '*.rs' -exec touch {} + \
  && export SEAWALL_VERSION="$VERSION" SEAWALL_REVISION="$REVISION" \
  && $CARGO_BUILD --target "$(rustc --print host-tuple)" \
  && mkdir /dist \
