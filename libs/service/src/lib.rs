@@ -33,6 +33,7 @@
 mod background;
 mod config;
 mod extract;
+mod healthcheck;
 mod http1;
 mod layers;
 mod metrics;

@@ -1,7 +1,7 @@
 //! From the command line to an exit code: settings, logs, runtime, signals.
-use crate::Config;
+use crate::{Config, healthcheck};
 use clap::{
-    CommandFactory, Parser,
+    Command, CommandFactory, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use std::{
@@ -62,11 +62,17 @@ where
     C: Parser + AsRef<Config>,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = match C::try_parse_from(args) {
-        Ok(config) => config,
+    let parsed = command::<C>()
+        .try_get_matches_from(args)
+        .and_then(|matches| Ok((C::from_arg_matches(&matches)?, matches)));
+    let (config, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse::<C>(&error),
     };
     let settings = config.as_ref().clone();
+    if matches.subcommand_name() == Some(healthcheck::NAME) {
+        return healthcheck::run(name, settings.ops_listen);
+    }
     match start(name, &settings, run, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,6 +80,16 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// The service's own settings, and what every service can do besides running.
+fn command<C: CommandFactory>() -> Command {
+    let healthcheck = Command::new(healthcheck::NAME)
+        .about("Ask the replica that has these settings whether it is ready; exits with 0 if so");
+    C::command()
+        .version(telemetry::VERSION)
+        .subcommand(healthcheck)
+        .disable_help_subcommand(true)
 }
 
 fn start<C, F>(

@@ -23,8 +23,12 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// The version of this build, as `build_info` and `--version` show it.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of this build, as `build_info` and `--version` show it: that of the release
+/// (`SEAWALL_VERSION` at build time), or of the source.
+pub const VERSION: &str = match option_env!("SEAWALL_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 /// The commit this was built from (`SEAWALL_REVISION` at build time), or `unknown`.
 pub const REVISION: &str = match option_env!("SEAWALL_REVISION") {

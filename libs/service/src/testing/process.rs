@@ -18,6 +18,8 @@ pub struct Process {
     pub api: SocketAddr,
     pub ops: SocketAddr,
     child: Child,
+    /// The same program with the same settings, asking instead of running.
+    healthcheck: Command,
     _folder: TempDir,
 }
 
@@ -35,10 +37,12 @@ impl Process {
         command.env("LISTEN", api.to_string());
         command.env("OPS_LISTEN", ops.to_string());
         let child = command.spawn().expect("the binary starts");
+        command.arg("healthcheck");
         Self {
             api,
             ops,
             child,
+            healthcheck: command,
             _folder: folder,
         }
     }
@@ -72,6 +76,16 @@ impl Process {
     /// The same for a JSON body sent to the API.
     pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
         exchange(self.api, "POST", path, body)
+    }
+
+    /// What its `healthcheck` says: the exit code, and the text on stderr.
+    ///
+    /// # Panics
+    /// When that can't be started.
+    pub fn healthcheck(&mut self) -> (Option<i32>, String) {
+        let output = self.healthcheck.output().expect("the binary starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), error)
     }
 
     /// The names of all metrics that are exposed, as their `# TYPE` lines give them.
@@ -146,7 +160,8 @@ fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Option
 
 /// Panics unless the service starts, is ready by exactly these checks, and stops as it should.
 pub fn expect_start_and_stop(binary: &str, service: &str, checks: &[&str]) {
-    let process = Process::start(binary, &[]).ready();
+    let mut process = Process::start(binary, &[]).ready();
+    assert_eq!(process.healthcheck(), (Some(0), String::new()));
     let (_, ready) = process.get(process.ops, "/readyz").expect("an answer");
     let ready: Value = serde_json::from_str(&ready).expect("JSON");
     let named = ready["checks"].as_object().expect("checks");
