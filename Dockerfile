@@ -59,7 +59,7 @@ LABEL org.opencontainers.image.title="seawall-gateway" \
 COPY --from=build /dist/gateway /
 ENV LISTEN=0.0.0.0:8080
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/gateway", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/gateway", "healthcheck"]
 ENTRYPOINT ["/gateway"]
 
 FROM service AS order
@@ -68,7 +68,7 @@ LABEL org.opencontainers.image.title="seawall-order" \
 COPY --from=build /dist/order /
 ENV LISTEN=0.0.0.0:5000
 EXPOSE 5000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/order", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/order", "healthcheck"]
 ENTRYPOINT ["/order"]
 
 FROM service AS inventory
@@ -77,7 +77,7 @@ LABEL org.opencontainers.image.title="seawall-inventory" \
 COPY --from=build /dist/inventory /
 ENV LISTEN=0.0.0.0:5001
 EXPOSE 5001
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/inventory", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/inventory", "healthcheck"]
 ENTRYPOINT ["/inventory"]
 
 FROM service AS notification
@@ -86,7 +86,7 @@ LABEL org.opencontainers.image.title="seawall-notification" \
 COPY --from=build /dist/notification /
 ENV LISTEN=0.0.0.0:5002
 EXPOSE 5002
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/notification", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/notification", "healthcheck"]
 ENTRYPOINT ["/notification"]
 
 FROM service AS worker
@@ -95,5 +95,5 @@ LABEL org.opencontainers.image.title="seawall-worker" \
 COPY --from=build /dist/worker /
 ENV LISTEN=0.0.0.0:5005
 EXPOSE 5005
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/worker", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/worker", "healthcheck"]
 ENTRYPOINT ["/worker"]
