@@ -24,7 +24,7 @@ FROM rust AS build
 # Static binaries, so that the final images need no C library. With an explicit target this leaves out
 # macros and build scripts, which can't be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-ENV CARGO_BUILD="cargo build --locked --profile dist --workspace --exclude seawall"
+ENV CARGO_BUILD="cargo build --locked --release --workspace --exclude seawall"
 # The dependencies, a layer of their own: the skeleton changes with a manifest or the lock file only, so a
 # change of our code finds this layer done.
 COPY --from=skeleton /src .
@@ -37,7 +37,7 @@ RUN find libs services seawall -name '*.rs' -exec touch {} + \
  && export SEAWALL_VERSION="$VERSION" SEAWALL_REVISION="$REVISION" \
  && $CARGO_BUILD --target "$(rustc --print host-tuple)" \
  && mkdir /dist \
- && find "target/$(rustc --print host-tuple)/dist" -maxdepth 1 -type f -executable -exec cp -t /dist {} +
+ && find "target/$(rustc --print host-tuple)/release" -maxdepth 1 -type f -executable -exec cp -t /dist {} +
 
 # No shell, no package manager, nothing to write to.
 FROM gcr.io/distroless/static-debian12:nonroot AS service
