@@ -67,6 +67,12 @@ where
         Err(error) => return refuse::<C>(&error),
     };
     let settings = config.as_ref().clone();
+    if settings.identity_key().is_none() {
+        eprintln!(
+            "error: IDENTITY_SECRET (or IDENTITY_SECRET_FILE) must be set outside development"
+        );
+        return ExitCode::from(2);
+    }
     match start(name, &settings, run, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
