@@ -89,7 +89,8 @@ where
     insert
 }
 
-const ORDER: &str = "id, product_id, quantity, email, status, total_minor, currency, created_at";
+const ORDER: &str =
+    "id, product_id, quantity, email, status, total_minor, currency, created_at, user_id";
 
 impl Store {
     pub fn new(db: Db) -> Self {
@@ -114,7 +115,7 @@ impl Store {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
-                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) ",
+                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at, user_id) ",
             );
             insert.push_values(&orders, |mut row, (o, _)| {
                 row.push_bind(o.id)
@@ -124,7 +125,9 @@ impl Store {
                 row.push_bind(o.status)
                     .push_bind(o.total_minor)
                     .push_bind(&o.currency);
-                row.push_bind(o.created_at).push_bind(o.created_at);
+                row.push_bind(o.created_at)
+                    .push_bind(o.created_at)
+                    .push_bind(o.user_id);
             });
             insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
             let new: HashSet<Uuid> = insert
@@ -156,13 +159,21 @@ impl Store {
         })
     }
 
-    /// Orders from the newest on, after a place.
-    pub async fn list(&self, limit: i64, after: Option<Place>) -> sqlx::Result<Vec<Order>> {
+    /// Orders from the newest on, after a place; all, or those of one owner.
+    pub async fn list(
+        &self,
+        limit: i64,
+        after: Option<Place>,
+        owner: Option<Uuid>,
+    ) -> sqlx::Result<Vec<Order>> {
         with_db!(&self.db.reader, |pool| {
             let mut select = QueryBuilder::new("SELECT ");
             select
                 .push(ORDER)
                 .push(" FROM orders WHERE status <> 'expired'");
+            if let Some(owner) = owner {
+                select.push(" AND user_id = ").push_bind(owner);
+            }
             if let Some(Place { created_at, id }) = after {
                 select
                     .push(" AND (created_at, id) < (")
@@ -178,20 +189,24 @@ impl Store {
         })
     }
 
-    /// Cancels a confirmed order and writes its event; `None` when it wasn't confirmed.
+    /// Cancels a confirmed order (of this owner, if there is one given) and writes its event; `None` when it
+    /// wasn't confirmed.
     pub async fn cancel(
         &self,
         id: Uuid,
+        owner: Option<Uuid>,
         due: DateTime<Utc>,
     ) -> sqlx::Result<Option<(Order, Vec<Delivery>)>> {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let cancelled: Option<Order> = query_as(
                 "UPDATE orders SET status = 'cancelled', updated_at = $2 WHERE id = $1 AND status = 'confirmed' \
-                 RETURNING id, product_id, quantity, email, status, total_minor, currency, created_at",
+                 AND ($3 IS NULL OR user_id = $3) \
+                 RETURNING id, product_id, quantity, email, status, total_minor, currency, created_at, user_id",
             )
             .bind(id)
             .bind(db::now())
+            .bind(owner)
             .fetch_optional(&mut *tx)
             .await?;
             let Some(order) = cancelled else {
