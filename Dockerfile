@@ -89,6 +89,15 @@ EXPOSE 5002
 HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/notification", "healthcheck"]
 ENTRYPOINT ["/notification"]
 
+FROM service AS auth
+LABEL org.opencontainers.image.title="seawall-auth" \
+      org.opencontainers.image.description="Accounts, sessions, signing keys"
+COPY --from=build /dist/auth /
+ENV LISTEN=0.0.0.0:5003
+EXPOSE 5003
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/auth", "healthcheck"]
+ENTRYPOINT ["/auth"]
+
 FROM service AS worker
 LABEL org.opencontainers.image.title="seawall-worker" \
       org.opencontainers.image.description="Background jobs and cron"

@@ -14,8 +14,12 @@ CREATE DATABASE inventory OWNER inventory;
 CREATE ROLE notification LOGIN PASSWORD :'password';
 CREATE DATABASE notification OWNER notification;
 
+\getenv password AUTH_DATABASE_PASSWORD
+CREATE ROLE auth LOGIN PASSWORD :'password';
+CREATE DATABASE auth OWNER auth;
+
 -- By default everybody may connect everywhere.
-REVOKE ALL ON DATABASE "order", inventory, notification, postgres, template1 FROM PUBLIC;
+REVOKE ALL ON DATABASE "order", inventory, notification, auth, postgres, template1 FROM PUBLIC;
 
 \getenv password MONITOR_DATABASE_PASSWORD
 CREATE ROLE monitor LOGIN PASSWORD :'password';

@@ -3,6 +3,8 @@ mod bench;
 mod cli;
 mod control;
 mod doctor;
+mod http;
+mod operator;
 mod ports;
 mod services;
 mod tether;

@@ -27,16 +27,19 @@ pub struct Service {
     pub stage: u8,
 }
 
+/// The service that keeps the accounts, the operator's among them.
+pub const ACCOUNTS: &str = "auth";
+
 /// Every service, the front door first.
-pub const SERVICES: [Service; 5] = [
+pub const SERVICES: [Service; 6] = [
     Service {
         name: "gateway",
         about: "The front door: console, routing, limits, retries",
         main: |args| service::run("gateway", args, gateway::run),
         api: None,
         ops: 10_007,
-        calls: &["order", "inventory", "notification", "worker"],
-        secrets: &["CHAOS_TOKEN"],
+        calls: &["order", "inventory", "notification", "auth", "worker"],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: false,
         stage: 0,
@@ -48,7 +51,7 @@ pub const SERVICES: [Service; 5] = [
         api: Some(0),
         ops: 10_000,
         calls: &["inventory"],
-        secrets: &["ORDER_ID_SECRET", "CHAOS_TOKEN"],
+        secrets: &["ORDER_ID_SECRET", "IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
         stage: 2,
@@ -60,7 +63,7 @@ pub const SERVICES: [Service; 5] = [
         api: Some(1),
         ops: 10_001,
         calls: &["order"],
-        secrets: &["CHAOS_TOKEN"],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
         stage: 3,
@@ -72,10 +75,22 @@ pub const SERVICES: [Service; 5] = [
         api: Some(2),
         ops: 10_002,
         calls: &["order"],
-        secrets: &["CHAOS_TOKEN"],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
         stage: 1,
+    },
+    Service {
+        name: "auth",
+        about: "Accounts, logins and tokens",
+        main: |args| service::run("auth", args, auth::run),
+        api: Some(3),
+        ops: 10_003,
+        calls: &[],
+        secrets: &["AUTH_KEY_SECRET", "IDENTITY_SECRET", "CHAOS_TOKEN"],
+        database: true,
+        queue: false,
+        stage: 3,
     },
     Service {
         name: "worker",
@@ -85,7 +100,7 @@ pub const SERVICES: [Service; 5] = [
         // So that worker-1 is at 9091, where its metrics are in a container, too.
         ops: 4_091,
         calls: &["order", "inventory"],
-        secrets: &["CHAOS_TOKEN"],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: true,
         stage: 1,

@@ -1,7 +1,8 @@
 //! `seawall doctor` against platforms that are well and ones that are not.
 mod support;
 
-use support::{Platform, Sandbox, get};
+use serde_json::Value;
+use support::{Platform, Sandbox};
 
 #[test]
 fn all_is_well_right_after_the_start() {
@@ -22,7 +23,7 @@ fn all_is_well_right_after_the_start() {
         assert!(line.is_some_and(|line| line.starts_with("ok")), "{output}");
     }
     // The order is gone again.
-    let (_, orders) = get(&format!("{}/api/orders", platform.url()));
+    let (_, orders) = platform.call("GET", "/api/orders", &Value::Null);
     assert_eq!(orders["items"][0]["product_id"], "PROD-005");
     assert_eq!(orders["items"][0]["status"], "cancelled");
 }

@@ -2,12 +2,16 @@
 //!
 //! Fields are only ever added, and a reader ignores what it doesn't know: old and new replicas run
 //! side by side during a rolling update. Requests from people are stricter, see the services.
+pub mod auth;
+mod email;
 pub mod event;
 pub mod job;
 pub mod notification;
 pub mod order;
 pub mod product;
 pub mod reservation;
+
+pub use email::is_email;
 
 /// Queue of order events for inventory.
 pub const INVENTORY_EVENTS: &str = "events-inventory";

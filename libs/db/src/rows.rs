@@ -12,6 +12,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub enum Column<'a> {
     Uuid(Vec<Uuid>),
+    NullableUuid(Vec<Option<Uuid>>),
     Text(Vec<&'a str>),
     Nullable(Vec<Option<&'a str>>),
     Integer(Vec<i64>),
@@ -43,6 +44,7 @@ impl Rows for QueryBuilder<Postgres> {
         for column in columns {
             match column {
                 Column::Uuid(values) => arrays.push_bind(values),
+                Column::NullableUuid(values) => arrays.push_bind(values),
                 Column::Text(values) => arrays.push_bind(values),
                 Column::Nullable(values) => arrays.push_bind(values),
                 Column::Integer(values) => arrays.push_bind(values),
@@ -87,6 +89,7 @@ impl Column<'_> {
     fn len(&self) -> usize {
         match self {
             Column::Uuid(values) => values.len(),
+            Column::NullableUuid(values) => values.len(),
             Column::Text(values) => values.len(),
             Column::Nullable(values) => values.len(),
             Column::Integer(values) => values.len(),
@@ -97,6 +100,7 @@ impl Column<'_> {
     fn push(&self, row: &mut Separated<Sqlite, &'static str>, n: usize) {
         match self {
             Column::Uuid(values) => row.push_bind(values[n]),
+            Column::NullableUuid(values) => row.push_bind(values[n]),
             Column::Text(values) => row.push_bind(values[n]),
             Column::Nullable(values) => row.push_bind(values[n]),
             Column::Integer(values) => row.push_bind(values[n]),

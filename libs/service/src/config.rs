@@ -1,4 +1,5 @@
 //! The settings all services share.
+use crate::IdentityKey;
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// How a service listens, limits and stops. Flatten it into the service's own config.
@@ -36,6 +37,12 @@ pub struct Config {
     /// Threads that run requests. One is cheapest; add replicas rather than threads.
     #[arg(long, env = "WORKER_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub worker_threads: u16,
+    /// Secret with which the gateway signs who a request is from. All processes share it.
+    #[arg(long, env = "IDENTITY_SECRET", hide_env_values = true)]
+    pub identity_secret: Option<Secret>,
+    /// The same from a file.
+    #[arg(long, env = "IDENTITY_SECRET_FILE", value_parser = Secret::from_file, conflicts_with = "identity_secret")]
+    pub identity_secret_file: Option<Secret>,
     #[command(flatten)]
     pub telemetry: telemetry::Settings,
 }
@@ -58,6 +65,19 @@ impl Config {
         }
         let only = <Only as clap::Parser>::try_parse_from(["defaults"]);
         only.expect("every field has a default").config
+    }
+
+    /// The key that signs identities: a well-known one where nothing is at stake, and none where there
+    /// must be a secret and isn't.
+    #[must_use]
+    pub fn identity_key(&self) -> Option<IdentityKey> {
+        let secret = self.identity_secret.as_ref();
+        let secret = secret.or(self.identity_secret_file.as_ref());
+        match secret {
+            Some(secret) => Some(IdentityKey::new(secret.expose().as_bytes())),
+            None if self.app_env == AppEnv::Development => Some(IdentityKey::new(b"development")),
+            None => None,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What happens around every handler: context, limits, panics, problem bodies, metrics, one log line.
-use crate::{Config, Problem, http1, metrics::Metrics};
+use crate::{Config, IdentityKey, Problem, http1, metrics::Metrics};
 use axum::{
     Router,
     body::{Body, HttpBody as _},
@@ -11,6 +11,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
+use chrono::Utc;
 use futures::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
@@ -27,6 +28,8 @@ struct Layer {
     metrics: Metrics,
     max_body: usize,
     body_timeout: Duration,
+    /// None where a missing secret has stopped the start already.
+    identity: Option<IdentityKey>,
 }
 
 /// Wraps a service's routes; registers the HTTP metrics.
@@ -35,6 +38,7 @@ pub fn layers(router: Router, config: &Config, registry: &mut Registry) -> Route
         metrics: Metrics::register(registry),
         max_body: config.max_body_bytes,
         body_timeout: config.body_timeout,
+        identity: config.identity_key(),
     };
     router.layer(from_fn_with_state(layer, around))
 }
@@ -78,10 +82,15 @@ async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
     if let Err(problem) = http1::check(&request) {
         return closing(problem);
     }
-    let request = match buffer(layer, request).await {
+    let mut request = match buffer(layer, request).await {
         Ok(request) => request,
         Err(problem) => return closing(problem),
     };
+    if let Some(key) = &layer.identity
+        && let Err(problem) = key.admit(&mut request, Utc::now())
+    {
+        return problem.into_response();
+    }
     if Context::current()
         .and_then(|c| c.deadline())
         .is_some_and(|at| at <= Instant::now())

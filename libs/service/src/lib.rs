@@ -35,6 +35,7 @@ mod config;
 mod extract;
 mod healthcheck;
 mod http1;
+mod identity;
 mod layers;
 mod metrics;
 mod ops;
@@ -49,9 +50,12 @@ pub mod testing;
 pub use background::Background;
 pub use config::{AppEnv, Config, Secret};
 pub use extract::{Json, Path, Query};
+pub use identity::{
+    Account, CLIENT_ADDRESS, ClientAddress, IDENTITY, Identity, IdentityKey, Operator, Scope,
+};
 pub use layers::layers;
 pub use page::{Cursor, Page, Place};
 pub use problem::{Pointer, Problem, ProblemBody};
 pub use process::{Shutdown, main, run};
 pub use readiness::Readiness;
-pub use server::Server;
+pub use server::{PeerAddress, Server};

@@ -3,7 +3,7 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER},
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -93,6 +93,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here")
     }
 
+    /// 401: only somebody with an account may do this.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Log in to do this",
+        )
+    }
+
     /// 500: a fault of ours. Logs it, here and once, and tells the caller nothing.
     #[must_use]
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
@@ -144,6 +154,14 @@ impl IntoResponse for Problem {
         );
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 6750 section 3: only a token that was sent can be invalid.
+            let challenge = match self.code {
+                "invalid_token" => r#"Bearer error="invalid_token""#,
+                _ => "Bearer",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response.extensions_mut().insert(self);
         response

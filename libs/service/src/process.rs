@@ -73,6 +73,12 @@ where
     if matches.subcommand_name() == Some(healthcheck::NAME) {
         return healthcheck::run(name, settings.ops_listen);
     }
+    if settings.identity_key().is_none() {
+        eprintln!(
+            "error: IDENTITY_SECRET (or IDENTITY_SECRET_FILE) must be set outside development"
+        );
+        return ExitCode::from(2);
+    }
     match start(name, &settings, run, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

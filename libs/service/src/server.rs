@@ -36,6 +36,10 @@ const OPS_CONNECTIONS: u32 = 64;
 /// Bytes of a request's head: its target and all headers.
 const MAX_HEADERS: usize = 64 * 1024;
 
+/// The other end of the connection that a request came through; in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub SocketAddr);
+
 /// Serves one service until it is told to stop.
 pub struct Server {
     listen: SocketAddr,
@@ -260,7 +264,11 @@ impl Listener {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (router, readiness) = (self.router.clone(), self.readiness.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
+        let peer = stream.peer_addr().ok().map(PeerAddress);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             answer(router.clone(), readiness.clone(), request)
         });
         stream.set_nodelay(true).ok();

@@ -3,14 +3,17 @@ mod process;
 
 pub use process::{Process, expect_refused, expect_start_and_stop, free_port};
 
+use crate::{Config, Identity};
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE},
 };
+use chrono::Utc;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use uuid::Uuid;
 
 /// What came back.
 #[derive(Debug)]
@@ -97,3 +100,36 @@ pub async fn call_with(
         .expect("a valid request");
     send(router, request).await
 }
+
+/// The signed header of somebody, as the gateway of a development platform writes it.
+#[must_use]
+pub fn identity(who: Identity) -> (&'static str, String) {
+    let key = Config::defaults().identity_key();
+    let key = key.expect("development has a key");
+    let value = key.identity(who, Utc::now()).expect("not anonymous");
+    let value = value.to_str().expect("visible ASCII");
+    ("x-identity", value.to_owned())
+}
+
+/// Calls a router as somebody, with a JSON body, or none when it is null.
+pub async fn call_as(
+    router: &Router,
+    who: Identity,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> Answer {
+    let text = match body {
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let signed = match who {
+        Identity::Anonymous => None,
+        who => Some(identity(who)),
+    };
+    let headers: Vec<_> = signed.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    call_with(router, method, path, &text, &headers).await
+}
+
+/// An operator, for tests that need just any.
+pub const OPERATOR: Identity = Identity::Operator(Uuid::from_u128(1));

@@ -85,7 +85,7 @@ pub struct Platform {
         value_name = "DIR"
     )]
     pub data: PathBuf,
-    /// Password of `operator`, where lists and stock need one
+    /// Password of `operator`; not needed on the machine of a platform that `seawall up` runs
     #[arg(
         long,
         env = "OPERATOR_PASSWORD",

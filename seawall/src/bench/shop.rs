@@ -3,6 +3,7 @@ use super::{
     args::Platform,
     client::{Connection, Peers},
 };
+use crate::operator;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::{
@@ -43,7 +44,7 @@ struct Page<T> {
 /// Calls the gateway, and logs in as operator when it has to.
 pub struct Shop {
     connection: Connection,
-    password: Option<String>,
+    platform: Platform,
     token: Option<HeaderValue>,
 }
 
@@ -52,7 +53,7 @@ impl Shop {
         let peers = Peers::resolve(&[&platform.url]).await?;
         Ok(Self {
             connection: Connection::new(peers, 0, PATIENCE),
-            password: platform.operator_password.clone(),
+            platform: platform.clone(),
             token: None,
         })
     }
@@ -196,21 +197,11 @@ impl Shop {
     }
 
     async fn log_in(&mut self) -> anyhow::Result<()> {
-        #[derive(Deserialize)]
-        struct Tokens {
-            access_token: String,
-        }
-        let password = self.password.as_ref();
-        let password = password.context("needs the operator: set OPERATOR_PASSWORD")?;
-        let body = json!({ "username": "operator", "password": password });
-        let request = self.request(&Method::POST, "/api/auth/login", Some(&body))?;
-        let reply = self.connection.send(request).await;
-        let reply = reply.map_err(|broken| anyhow::anyhow!("logging in: {broken}"))?;
-        if !reply.status.is_success() {
-            bail!("logging in as operator: status {}", reply.status.as_u16());
-        }
-        let tokens: Tokens = serde_json::from_slice(&reply.body).context("reading the tokens")?;
-        self.token = Some(format!("Bearer {}", tokens.access_token).try_into()?);
+        let Platform { url, data, .. } = &self.platform;
+        let password = self.platform.operator_password.as_deref();
+        let url = url.trim_end_matches('/');
+        let token = operator::token(url, data, password).await?;
+        self.token = Some(format!("Bearer {token}").try_into()?);
         Ok(())
     }
 }

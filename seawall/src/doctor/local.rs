@@ -1,8 +1,8 @@
 //! What can be checked only on the machine the platform runs on.
-use super::{http, openmetrics};
+use super::openmetrics;
 use crate::{
     control::{Replica, State},
-    ports,
+    http, ports,
 };
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
@@ -67,7 +67,7 @@ pub async fn ready(replica: &Replica) -> anyhow::Result<String> {
         "{} (restarts: {restarts})",
         replica.state
     );
-    let answer = http::get(&format!("{}/readyz", replica.ops)).await?;
+    let answer = http::get(&format!("{}/readyz", replica.ops), &[]).await?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let checks = body["checks"].as_object().into_iter().flatten();
     let checks = checks.map(|(name, state)| format!("{name} {}", state.as_str().unwrap_or("?")));
@@ -80,7 +80,7 @@ pub async fn ready(replica: &Replica) -> anyhow::Result<String> {
 
 /// Its metrics answer, and Prometheus will understand them.
 pub async fn metrics(replica: &Replica) -> anyhow::Result<String> {
-    let answer = http::get(&format!("{}/metrics", replica.ops)).await?;
+    let answer = http::get(&format!("{}/metrics", replica.ops), &[]).await?;
     ensure!(answer.status == 200, "{answer}");
     let text = std::str::from_utf8(&answer.body).context("not UTF-8")?;
     let samples = openmetrics::samples(text).context("not OpenMetrics")?;

@@ -1,10 +1,9 @@
 //! `seawall doctor`: is everything well, and if not, what to do about it.
-mod http;
 mod local;
 mod openmetrics;
 mod order;
 
-use crate::{control::Client, ports::Layout};
+use crate::{control::Client, http, operator, ports::Layout};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
@@ -23,6 +22,14 @@ pub struct Args {
         default_value = ".seawall"
     )]
     pub data: PathBuf,
+    /// Password of `operator`; not needed on the machine of a platform that `seawall up` runs
+    #[arg(
+        long,
+        env = "OPERATOR_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
+    pub operator_password: Option<String>,
     /// As they were given to `seawall up`
     #[command(flatten)]
     pub layout: Layout,
@@ -45,7 +52,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let hint =
         "a service without a ready replica is named above or in the answer; its log says why";
     report.check("status", hint, status(url).await);
-    order::check(url, &mut report).await;
+    let password = args.operator_password.as_deref();
+    let token = operator::token(url, &args.data, password).await;
+    let hint = "set OPERATOR_PASSWORD, or give the platform's folder with --data";
+    let logged_in = token.as_ref().map(|_| "is logged in".to_owned());
+    let logged_in = logged_in.map_err(|error| anyhow::anyhow!("{error:#}"));
+    report.check("operator", hint, logged_in);
+    if let Ok(token) = token {
+        order::check(url, &token, &mut report).await;
+    }
     Ok(report.verdict())
 }
 
@@ -80,7 +95,7 @@ async fn this_machine(args: &Args, report: &mut Report) {
 }
 
 async fn status(url: &str) -> anyhow::Result<String> {
-    let answer = http::get(&format!("{url}/api/status")).await?;
+    let answer = http::get(&format!("{url}/api/status"), &[]).await?;
     ensure!(answer.status == 200, "{answer}");
     let status: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
     ensure!(status["ready"] == true, "not ready: {status}");

@@ -1,5 +1,7 @@
 //! One synthetic order through the front door, from the click to the mail, and back again.
-use super::{Report, http};
+use super::Report;
+use crate::http;
+use ::http::{HeaderName, header::AUTHORIZATION};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -11,9 +13,11 @@ const MAIL_LIMIT: Duration = Duration::from_secs(10);
 /// Newest notifications looked through; other people's orders may come in between.
 const RECENT: u32 = 100;
 const PRODUCT: &str = "PROD-005";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Orders, waits for the notification, cancels.
-pub async fn check(url: &str, report: &mut Report) {
+/// Orders, waits for the notification, cancels; with an operator's token, since nobody owns the order.
+pub async fn check(url: &str, token: &str, report: &mut Report) {
+    let token = format!("Bearer {token}");
     let began = Instant::now();
     let hint = "see the logs of gateway, order and inventory";
     let placed = place(url).await;
@@ -23,15 +27,20 @@ pub async fn check(url: &str, report: &mut Report) {
     report.check("synthetic order", hint, placed);
     let Some(id) = id else { return };
     let hint = "see the logs of order (it hands events on) and notification";
-    report.check("its notification", hint, notified(url, &id).await);
+    report.check("its notification", hint, notified(url, &token, &id).await);
     let hint = "the order stays: cancel it later with POST /api/orders/{id}/cancel";
-    report.check("its cancellation", hint, cancel(url, &id).await);
+    report.check("its cancellation", hint, cancel(url, &token, &id).await);
 }
 
 async fn place(url: &str) -> anyhow::Result<String> {
     let key = format!("doctor-{}", Uuid::now_v7());
     let order = json!({"product_id": PRODUCT, "quantity": 1, "email": "doctor@example.com"});
-    let answer = http::post(&format!("{url}/api/orders"), Some(&key), &order).await?;
+    let answer = http::post(
+        &format!("{url}/api/orders"),
+        &[(IDEMPOTENCY_KEY, &key)],
+        &order,
+    )
+    .await?;
     match answer.status {
         201 => {}
         409 => {
@@ -45,11 +54,11 @@ async fn place(url: &str) -> anyhow::Result<String> {
     Ok(id.to_owned())
 }
 
-async fn notified(url: &str, id: &str) -> anyhow::Result<String> {
+async fn notified(url: &str, token: &str, id: &str) -> anyhow::Result<String> {
     let began = Instant::now();
     let list = format!("{url}/api/notifications?limit={RECENT}");
     while began.elapsed() < MAIL_LIMIT {
-        let answer = http::get(&list).await?;
+        let answer = http::get(&list, &[(AUTHORIZATION, token)]).await?;
         ensure!(answer.status == 200, "{answer}");
         let page: Value = serde_json::from_slice(&answer.body)?;
         let mut items = page["items"].as_array().into_iter().flatten();
@@ -63,8 +72,9 @@ async fn notified(url: &str, id: &str) -> anyhow::Result<String> {
     bail!("none for order {id} after {} s", MAIL_LIMIT.as_secs())
 }
 
-async fn cancel(url: &str, id: &str) -> anyhow::Result<String> {
-    let answer = http::post(&format!("{url}/api/orders/{id}/cancel"), None, &Value::Null).await?;
+async fn cancel(url: &str, token: &str, id: &str) -> anyhow::Result<String> {
+    let path = format!("{url}/api/orders/{id}/cancel");
+    let answer = http::post(&path, &[(AUTHORIZATION, token)], &Value::Null).await?;
     ensure!(answer.status == 200, "{answer}");
     let order: Value = serde_json::from_slice(&answer.body)?;
     ensure!(order["status"] == "cancelled", "not cancelled: {order}");

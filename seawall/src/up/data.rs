@@ -8,6 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The operator's password until it was told, and the sign that it was.
+const OPERATOR: &str = "secrets/operator_password";
+const OPERATOR_TOLD: &str = "secrets/operator_told";
+
 /// A data folder that belongs to this process as long as this lives.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -47,10 +51,59 @@ impl DataFolder {
     pub fn secret(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.path.join("secrets").join(name);
         if !path.exists() {
-            make_secret(&path).with_context(|| format!("cannot write {}", path.display()))?;
+            let mut bytes = [0; 32];
+            rand::rng().fill_bytes(&mut bytes);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            write(&path, &hex).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(path)
     }
+
+    /// The operator's password, made at the first call. It stays here until people have been told, so
+    /// that a start that was broken off is followed by one with the same; after that, none.
+    pub fn operator_password(&self) -> anyhow::Result<Option<String>> {
+        let path = self.path.join(OPERATOR);
+        let read_or_make = || {
+            if self.path.join(OPERATOR_TOLD).exists() {
+                return Ok(None);
+            }
+            match fs::read_to_string(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let password = make_password();
+                    write(&path, &password)?;
+                    Ok(Some(password))
+                }
+                found => found.map(Some),
+            }
+        };
+        read_or_make().with_context(|| format!("cannot use {}", path.display()))
+    }
+
+    /// There is an operator now, whose password people know. It is forgotten here.
+    pub fn operator_is_told(&self) -> anyhow::Result<()> {
+        let told = self.path.join(OPERATOR_TOLD);
+        if !told.exists() {
+            write(&told, "").with_context(|| format!("cannot write {}", told.display()))?;
+        }
+        match fs::remove_file(self.path.join(OPERATOR)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Letters and digits that can't be taken for each other.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// 100 random bits that people can type.
+fn make_password() -> String {
+    let mut bytes = [0; 20];
+    rand::rng().fill_bytes(&mut bytes);
+    let groups = bytes.chunks(5).map(|group| {
+        let letter = |byte: &u8| char::from(ALPHABET[usize::from(byte % 32)]);
+        group.iter().map(letter).collect::<String>()
+    });
+    groups.collect::<Vec<_>>().join("-")
 }
 
 fn create(dir: &Path) -> io::Result<()> {
@@ -86,15 +139,12 @@ fn lock(data: &Path) -> anyhow::Result<File> {
 }
 
 /// Written aside and renamed, so that a crash never leaves half a secret.
-fn make_secret(path: &Path) -> io::Result<()> {
-    let mut bytes = [0; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+fn write(path: &Path, secret: &str) -> io::Result<()> {
     let draft = path.with_extension("draft");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&draft)?;
-    file.write_all(hex.as_bytes())?;
+    file.write_all(secret.as_bytes())?;
     file.sync_all()?;
     fs::rename(draft, path)
 }
@@ -119,6 +169,23 @@ mod tests {
         assert_eq!(fs::read_to_string(again).expect("read"), first);
         let other = data.secret("chaos_token").expect("secret");
         assert_ne!(fs::read_to_string(other).expect("read"), first);
+    }
+
+    #[test]
+    fn the_operators_password_is_kept_until_it_is_told() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let data = DataFolder::open(dir.path()).expect("open");
+        let password = data.operator_password().expect("made").expect("new");
+        assert_eq!(password.len(), 23);
+        drop(data);
+        // As after a crash.
+        let data = DataFolder::open(dir.path()).expect("open again");
+        assert_eq!(data.operator_password().expect("read"), Some(password));
+        for _ in 0..2 {
+            data.operator_is_told().expect("written");
+            assert_eq!(data.operator_password().expect("none"), None);
+        }
+        assert!(!dir.path().join(OPERATOR).exists());
     }
 
     #[test]

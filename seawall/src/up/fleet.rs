@@ -65,6 +65,12 @@ impl Fleet {
         replicas.all(|replica| replica.status().state == State::Ready)
     }
 
+    /// Whether a replica of this service is ready.
+    pub fn has(&self, service: &str) -> bool {
+        let mut replicas = self.replicas.iter();
+        replicas.any(|r| r.place.service.name == service && r.status().state == State::Ready)
+    }
+
     /// Why a service will never start, if no replica of it has ever been ready and none can be.
     pub fn hopeless(&self) -> Option<String> {
         SERVICES.iter().find_map(|service| {

@@ -10,7 +10,7 @@ mod screen;
 mod settings;
 mod table;
 
-use crate::{control, ports::Layout};
+use crate::{control, ports::Layout, services};
 use data::DataFolder;
 use event::Event;
 use fleet::Fleet;
@@ -64,6 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         started: Instant::now(),
         screen: Screen::new(),
         fleet: Fleet::start(&args, &data, &events)?,
+        operator: settings::operator_password(&data)?,
         events: receiver,
         console: format!("http://localhost:{}", args.layout.port),
         data,
@@ -87,6 +88,8 @@ struct Supervisor {
     fleet: Fleet,
     events: mpsc::Receiver<Event>,
     console: String,
+    /// The operator's password, if people don't know it yet.
+    operator: Option<String>,
     /// Locked as long as this lives.
     data: DataFolder,
 }
@@ -114,6 +117,11 @@ impl Supervisor {
             if !announced && (self.fleet.ready() || self.started.elapsed() > PATIENCE) {
                 announced = true;
                 self.screen.text(&table::render(self));
+                if self.fleet.has(services::ACCOUNTS)
+                    && let Err(error) = self.data.operator_is_told()
+                {
+                    self.screen.note(&format!("{error:#}"));
+                }
             }
         }
     }

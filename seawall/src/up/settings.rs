@@ -7,6 +7,8 @@ use crate::{
 };
 use std::{env, ffi::OsString};
 
+const OPERATOR_PASSWORD: &str = "OPERATOR_PASSWORD";
+
 /// Variables for the replica at `place`, on top of this process's own environment, so that
 /// LOG_LEVEL, TZ and the like pass through.
 pub fn environment(
@@ -57,12 +59,25 @@ pub fn environment(
             vars.push((variable, data.secret(&file)?.into()));
         }
     }
+    if service.name == services::ACCOUNTS
+        && let Some(password) = operator_password(data)?
+    {
+        vars.push((OPERATOR_PASSWORD.into(), password.into()));
+    }
     for peer in service.calls {
         let peer = services::find(peer).expect("a test checks the table");
         let urls = join(args.layout.places_of(peer).map(|place| url(place.api)));
         vars.push((variable(peer, "URLS"), urls));
     }
     Ok(vars)
+}
+
+/// The operator's password, as long as it is ours to tell.
+pub fn operator_password(data: &DataFolder) -> anyhow::Result<Option<String>> {
+    if given(OPERATOR_PASSWORD) || given("OPERATOR_PASSWORD_FILE") {
+        return Ok(None);
+    }
+    data.operator_password()
 }
 
 /// Such as `ORDER_URLS`.

@@ -12,9 +12,14 @@ pub fn render(supervisor: &Supervisor) -> String {
     };
     let took = supervisor.started.elapsed().as_millis();
     let mut text = format!(
-        "\nSeawall {} {state} {took} ms\n\n  console  {url}\n  data     {data}\n  logs     {data}/logs\n\n",
+        "\nSeawall {} {state} {took} ms\n\n  console  {url}\n  data     {data}\n  logs     {data}/logs\n",
         telemetry::VERSION
     );
+    if let Some(password) = &supervisor.operator {
+        text +=
+            &format!("  login    operator, password {password} (keep it, it is not shown again)\n");
+    }
+    text.push('\n');
     let mut line = |cells: [&str; 5]| {
         let [name, api, ops, pid, state] = cells;
         // Writing to a String can't fail.

@@ -8,7 +8,7 @@ use std::{
     os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -93,6 +93,9 @@ impl Sandbox {
                 "REDIS_URL",
                 "OTEL_",
                 "CHAOS_",
+                "OPERATOR_",
+                "IDENTITY_",
+                "AUTH_",
             ];
             if ours.iter().any(|start| name.starts_with(start)) || name.ends_with("DATABASE_URL") {
                 command.env_remove(name);
@@ -115,6 +118,7 @@ pub struct Platform {
     supervisor: Child,
     output: Arc<Mutex<String>>,
     sandbox: Option<Sandbox>,
+    operator: OnceLock<String>,
 }
 
 impl Platform {
@@ -146,6 +150,7 @@ impl Platform {
             supervisor,
             output,
             sandbox: Some(sandbox),
+            operator: OnceLock::new(),
         };
         platform.wait_for("is ready after");
         platform
@@ -168,6 +173,42 @@ impl Platform {
 
     pub fn sandbox(&self) -> &Sandbox {
         self.sandbox.as_ref().expect("taken by `stop` alone")
+    }
+
+    /// An operator's `Authorization`, by the right of whoever owns the data folder.
+    pub fn operator(&self) -> &str {
+        self.operator.get_or_init(|| {
+            let secret = std::fs::read_to_string(self.data().join("secrets/identity"));
+            let secret = format!("Bearer {}", secret.expect("a secret"));
+            let api = self.control().replica("auth-1")["api"].clone();
+            let path = format!("{}/auth/token", api.as_str().expect("a URL"));
+            let (status, tokens) = post(&path, &[("authorization", &secret)], &Value::Null);
+            assert_eq!(status, 200, "{tokens}");
+            let token = tokens["access_token"].as_str().expect("a token");
+            format!("Bearer {token}")
+        })
+    }
+
+    /// Calls the gateway as an operator; status and JSON. A null body is none.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.call_as(Some(self.operator()), method, path, body)
+    }
+
+    /// The same with another `Authorization`, or none.
+    pub fn call_as(
+        &self,
+        who: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, Value) {
+        let text = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        let headers: Vec<_> = who.iter().map(|who| ("authorization", *who)).collect();
+        let (status, body) = http(method, &format!("{}{path}", self.url()), &headers, &text);
+        (status, serde_json::from_str(&body).unwrap_or_default())
     }
 
     /// Of the supervisor.

@@ -22,6 +22,9 @@ pub struct Config {
         default_value = "http://127.0.0.1:5002"
     )]
     pub notification_urls: Urls,
+    /// Replicas of auth.
+    #[arg(long, env = "AUTH_URLS", default_value = "http://127.0.0.1:5003")]
+    pub auth_urls: Urls,
     /// Replicas of worker.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
@@ -31,6 +34,9 @@ pub struct Config {
     /// Requests passed on at once by one replica; more are refused with 503 at once, so that latency stays low.
     #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_in_flight: u32,
+    /// Proxies of ours in a row before the gateway, whose X-Forwarded-For is believed.
+    #[arg(long, env = "TRUSTED_PROXIES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=10))]
+    pub trusted_proxies: u8,
     #[command(flatten)]
     pub client: client::Settings,
     #[command(flatten)]

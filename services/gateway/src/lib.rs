@@ -1,19 +1,23 @@
 //! The front door: the one public address, and what stands between it and the services.
+mod address;
 mod config;
+mod identity;
 mod metrics;
 mod openapi;
 mod proxy;
 mod routes;
 mod status;
+mod token;
 
 pub use config::Config;
+pub use routes::{Access, Peer, TABLE};
 
 use axum::middleware::from_fn;
 use client::Upstream;
+use identity::Identities;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
-use routes::Peer;
-use service::{Server, Shutdown};
+use service::{Background, IdentityKey, Server, Shutdown};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
@@ -23,8 +27,13 @@ pub struct App {
     order: Upstream,
     inventory: Upstream,
     notification: Upstream,
+    auth: Upstream,
     worker: Upstream,
     gateways: Option<Upstream>,
+    identities: Identities,
+    /// Signs who a request is from. None where a missing secret has stopped the start already.
+    key: Option<IdentityKey>,
+    trusted_proxies: u8,
     in_flight: Arc<Semaphore>,
     status: Arc<status::Recent>,
     openapi: Arc<openapi::Recent>,
@@ -37,7 +46,12 @@ impl App {
     pub fn new(config: &Config, registry: &mut Registry) -> Self {
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
+        let auth = upstream("auth", &config.auth_urls);
         Self {
+            identities: Identities::new(auth.clone()),
+            key: config.service.identity_key(),
+            trusted_proxies: config.trusted_proxies,
+            auth,
             order: upstream("order", &config.order_urls),
             inventory: upstream("inventory", &config.inventory_urls),
             notification: upstream("notification", &config.notification_urls),
@@ -59,16 +73,18 @@ impl App {
             Peer::Order => &self.order,
             Peer::Inventory => &self.inventory,
             Peer::Notification => &self.notification,
+            Peer::Auth => &self.auth,
             Peer::Worker => &self.worker,
         }
     }
 
     /// Every service behind the gateway, by name.
-    fn peers(&self) -> [(&'static str, &Upstream); 4] {
+    fn peers(&self) -> [(&'static str, &Upstream); 5] {
         [
             ("order", &self.order),
             ("inventory", &self.inventory),
             ("notification", &self.notification),
+            ("auth", &self.auth),
             ("worker", &self.worker),
         ]
     }
@@ -88,8 +104,11 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     let app = App::new(&config, &mut registry);
+    let mut background = Background::default();
+    background.spawn("keys", |stop| app.identities.clone().run(stop));
     let router = router(app, &config, &mut registry);
     Server::new(config.listen, config.service, registry)
+        .background(background)
         .serve(router, shutdown)
         .await
 }

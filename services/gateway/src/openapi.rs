@@ -1,5 +1,5 @@
 //! `/api/openapi.json`: what the services say of themselves, put together.
-use crate::{App, routes};
+use crate::{Access, App, routes};
 use axum::http::Method;
 use client::Upstream;
 use serde_json::{Map, Value, json};
@@ -13,6 +13,9 @@ use tokio::sync::Mutex;
 const FRESH: Duration = Duration::from_secs(30);
 /// A service that was away shows after this time; until then nobody waits for it again.
 const INCOMPLETE: Duration = Duration::from_secs(1);
+
+/// Name of the one security scheme.
+const TOKEN: &str = "token";
 
 /// The last document, and until when it is good.
 #[derive(Default)]
@@ -63,7 +66,10 @@ async fn merge(app: &App) -> (Value, bool) {
             "license": {"name": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {TOKEN: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
     });
     (document, complete)
 }
@@ -71,9 +77,13 @@ async fn merge(app: &App) -> (Value, bool) {
 /// What can be reached from outside of one path's operations.
 fn public(path: &str, item: &Value) -> Map<String, Value> {
     let mut operations = object(item);
-    operations.retain(|method, _| {
+    operations.retain(|method, operation| {
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-        method.is_ok_and(|method| routes::is_public(method, path))
+        let access = method.ok().and_then(|method| routes::access(&method, path));
+        if access.is_some_and(|access| access > Access::Anyone) {
+            operation["security"] = json!([{TOKEN: []}]);
+        }
+        access.is_some()
     });
     operations
 }

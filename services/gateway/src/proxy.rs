@@ -1,19 +1,21 @@
 //! Passing a request on to the service it is for.
-use crate::App;
+use crate::{App, Peer, address, routes::JWKS};
 use axum::{
     body::Body,
     extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
         header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
         uri::PathAndQuery,
     },
     response::IntoResponse as _,
 };
 use bytes::Bytes;
-use client::{Call, Replay, Upstream};
+use chrono::Utc;
+use client::{Call, Replay};
 use futures::TryStreamExt as _;
-use service::Problem;
+use service::{CLIENT_ADDRESS, IDENTITY, Identity, PeerAddress, Problem};
 use uuid::Uuid;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -21,17 +23,17 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PASSED_ON: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY];
 const PROBLEM: &str = "application/problem+json";
 
-/// Sends the request to `upstream`, without the `/api` in front, and brings back its answer.
-pub async fn forward(app: &App, upstream: &Upstream, request: Request) -> Response<Body> {
+/// Sends the request to `peer`, without the `/api` in front, and brings back its answer.
+pub async fn forward(app: &App, peer: Peer, request: Request) -> Response<Body> {
     let Ok(_slot) = app.in_flight.try_acquire() else {
         app.metrics.shed.inc();
         return overloaded().into_response();
     };
-    let call = match call(request).await {
+    let call = match call(app, peer, request).await {
         Ok(call) => call,
         Err(problem) => return problem.into_response(),
     };
-    match upstream.send(call).await {
+    match app.peer(peer).send(call).await {
         Ok(answer) => bring_back(answer),
         Err(error) => refuse(&error).into_response(),
     }
@@ -46,12 +48,13 @@ fn overloaded() -> Problem {
     .retry_after(1)
 }
 
-async fn call(request: Request) -> Result<Call, Problem> {
+async fn call(app: &App, peer: Peer, request: Request) -> Result<Call, Problem> {
     let (parts, body) = request.into_parts();
+    let identity = app.identities.of(&parts.headers).await?;
     let inner = parts
         .uri
         .path_and_query()
-        .filter(|p| is_plain(p.path()))
+        .filter(|p| is_plain(p.path()) || p.path() == JWKS)
         .and_then(|p| p.as_str().strip_prefix("/api"));
     let path: PathAndQuery = inner
         .and_then(|p| p.parse().ok())
@@ -70,12 +73,29 @@ async fn call(request: Request) -> Result<Call, Problem> {
             HeaderValue::try_from(key).expect("a UUID is visible ASCII"),
         );
     }
-    Ok(Call {
-        headers,
-        body: collect(body).await?,
-        replay: Replay::Safe,
-        ..Call::new(parts.method, path)
-    })
+    sign(app, peer, identity, &parts, &mut headers);
+    let mut call = Call::new(parts.method, path);
+    if call.method == Method::POST {
+        call.replay = Replay::Safe;
+    }
+    call.headers = headers;
+    call.body = collect(body).await?;
+    Ok(call)
+}
+
+/// Says who the request is from; to auth, which counts guesses, also from where.
+fn sign(app: &App, peer: Peer, identity: Identity, parts: &Parts, headers: &mut HeaderMap) {
+    let Some(key) = &app.key else { return };
+    let now = Utc::now();
+    if let Some(value) = key.identity(identity, now) {
+        headers.insert(IDENTITY, value);
+    }
+    if peer == Peer::Auth
+        && let Some(PeerAddress(from)) = parts.extensions.get()
+    {
+        let client = address::client(from.ip(), &parts.headers, app.trusted_proxies);
+        headers.insert(CLIENT_ADDRESS, key.client_address(client, now));
+    }
 }
 
 /// Ids are letters, digits and hyphens. Anything else, such as `..` or `%2e%2e%2f`, names nothing, and

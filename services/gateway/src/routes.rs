@@ -13,36 +13,71 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-const GET: MethodFilter = MethodFilter::GET;
-const POST: MethodFilter = MethodFilter::POST;
-const PUT: MethodFilter = MethodFilter::PUT;
+const GET: Method = Method::GET;
+const PATCH: Method = Method::PATCH;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 
-/// What is passed on, and to whom. A route that isn't here can't be reached from outside.
-const TABLE: [(&str, MethodFilter, Peer); 15] = [
-    ("/api/orders", GET.or(POST), Peer::Order),
-    ("/api/orders/{id}", GET, Peer::Order),
-    ("/api/orders/{id}/cancel", POST, Peer::Order),
-    ("/api/products", GET, Peer::Inventory),
-    ("/api/products/{id}", GET.or(PUT), Peer::Inventory),
-    ("/api/products/{id}/stock", PUT, Peer::Inventory),
-    ("/api/stock", GET, Peer::Inventory),
-    ("/api/notifications", GET, Peer::Notification),
-    ("/api/notifications/{id}/resend", POST, Peer::Notification),
-    ("/api/job", POST, Peer::Worker),
-    ("/api/jobs", GET.or(POST), Peer::Worker),
-    ("/api/jobs/dead", GET, Peer::Worker),
-    ("/api/jobs/dead/retry", POST, Peer::Worker),
-    ("/api/jobs/{id}", GET, Peer::Worker),
-    ("/api/jobs/{id}/retry", POST, Peer::Worker),
+/// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
+pub const TABLE: [(Method, &str, Peer, Access); 26] = [
+    (GET, "/api/orders", Peer::Order, Access::User),
+    (POST, "/api/orders", Peer::Order, Access::Anyone),
+    (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
+    (POST, "/api/orders/{id}/cancel", Peer::Order, Access::User),
+    (GET, "/api/products", Peer::Inventory, Access::Anyone),
+    (GET, "/api/products/{id}", Peer::Inventory, Access::Anyone),
+    (PUT, "/api/products/{id}", Peer::Inventory, Access::Operator),
+    (
+        PUT,
+        "/api/products/{id}/stock",
+        Peer::Inventory,
+        Access::Operator,
+    ),
+    (GET, "/api/stock", Peer::Inventory, Access::Operator),
+    (GET, "/api/notifications", Peer::Notification, Access::User),
+    (
+        POST,
+        "/api/notifications/{id}/resend",
+        Peer::Notification,
+        Access::Operator,
+    ),
+    (POST, "/api/auth/register", Peer::Auth, Access::Anyone),
+    (POST, "/api/auth/login", Peer::Auth, Access::Anyone),
+    (POST, "/api/auth/refresh", Peer::Auth, Access::Anyone),
+    (POST, "/api/auth/logout", Peer::Auth, Access::Anyone),
+    (GET, "/api/auth/me", Peer::Auth, Access::User),
+    (PATCH, "/api/auth/me", Peer::Auth, Access::User),
+    (GET, "/api/auth/users", Peer::Auth, Access::User),
+    (GET, JWKS, Peer::Auth, Access::Anyone),
+    (POST, "/api/job", Peer::Worker, Access::Operator),
+    (GET, "/api/jobs", Peer::Worker, Access::Operator),
+    (POST, "/api/jobs", Peer::Worker, Access::Operator),
+    (GET, "/api/jobs/dead", Peer::Worker, Access::Operator),
+    (POST, "/api/jobs/dead/retry", Peer::Worker, Access::Operator),
+    (GET, "/api/jobs/{id}", Peer::Worker, Access::Operator),
+    (POST, "/api/jobs/{id}/retry", Peer::Worker, Access::Operator),
 ];
 
+/// The one path with dots (RFC 8615).
+pub const JWKS: &str = "/api/.well-known/jwks.json";
+
 /// The service behind a route.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Order,
     Inventory,
     Notification,
+    Auth,
     Worker,
+}
+
+/// The least role that a route asks for. The service behind it sees to that; here it is for the
+/// documentation, and for the test that tries every route in every role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    Anyone,
+    User,
+    Operator,
 }
 
 pub fn routes(app: App) -> Router {
@@ -52,12 +87,12 @@ pub fn routes(app: App) -> Router {
         .route("/", get(front))
         .route("/front.css", get(style));
     router = router.route("/api/openapi.json", get(openapi));
-    for (path, methods, peer) in TABLE {
+    for (method, path, peer, _) in TABLE {
         let pass_on = move |State(app): State<App>, request: Request| async move {
-            let upstream = app.peer(peer).clone();
-            proxy::forward(&app, &upstream, request).await
+            proxy::forward(&app, peer, request).await
         };
-        router = router.route(path, on(methods, pass_on));
+        let method = MethodFilter::try_from(method).expect("a method that routers know");
+        router = router.route(path, on(method, pass_on));
     }
     let docs = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/api/openapi.json"));
     router.with_state(app).merge(docs)
@@ -72,13 +107,11 @@ pub fn own_api() -> OpenApi {
     own().split_for_parts().1
 }
 
-/// Is this method of this path, with its parameters in braces, open to the outside?
-pub fn is_public(method: Method, path: &str) -> bool {
-    MethodFilter::try_from(method).is_ok_and(|method| {
-        TABLE
-            .iter()
-            .any(|(open, methods, _)| *open == path && methods.or(method) == *methods)
-    })
+/// Who may use this method of this path, with its parameters in braces; none if it isn't open to the outside.
+pub fn access(method: &Method, path: &str) -> Option<Access> {
+    let mut routes = TABLE.iter();
+    let route = routes.find(|(open, at, ..)| open == method && *at == path);
+    route.map(|(.., access)| *access)
 }
 
 /// The state of the platform: ready once every service has a ready replica.

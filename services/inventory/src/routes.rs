@@ -17,7 +17,7 @@ use contracts::{
     reservation::{Reservation, Reserve, Swept},
 };
 use serde::Deserialize;
-use service::{Cursor, Json, Page, Path, Problem, ProblemBody, Query};
+use service::{Cursor, Json, Operator, Page, Path, Problem, ProblemBody, Query};
 use std::{future::Future, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -120,6 +120,7 @@ fn check_id(id: &str) -> Result<()> {
 ))]
 async fn put(
     State(app): State<App>,
+    _: Operator,
     Path(id): Path<String>,
     Json(product): Json<NewProduct>,
 ) -> Result<Json<Product>> {
@@ -147,6 +148,7 @@ struct SetStock {
 ))]
 async fn set_stock(
     State(app): State<App>,
+    _: Operator,
     Path(id): Path<String>,
     Json(set): Json<SetStock>,
 ) -> Result<Json<Product>> {
@@ -168,7 +170,7 @@ async fn set_stock(
 
 /// Where every piece of every product is, at one moment.
 #[utoipa::path(get, path = "/stock", tag = "products", responses((status = 200, body = Page<Stock>)))]
-async fn stock(State(app): State<App>) -> Result<Json<Page<Stock>>> {
+async fn stock(State(app): State<App>, _: Operator) -> Result<Json<Page<Stock>>> {
     Ok(Json(Page {
         items: app.store.stock().await?,
         next: None,

@@ -23,6 +23,8 @@ pub struct Notification {
     pub last_error: Option<String>,
     pub next_attempt_at: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
+    /// Who bought, if it was somebody with an account.
+    pub user_id: Option<Uuid>,
 }
 
 pub const PENDING: &str = "pending";
@@ -47,6 +49,7 @@ impl Notification {
             last_error: None,
             next_attempt_at: now,
             created_at: now,
+            user_id: event.user_id,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use contracts::notification::{Notification, Status};
 use serde::Deserialize;
-use service::{Cursor, Json, Page, Path, Place, ProblemBody, Query};
+use service::{Cursor, Json, Operator, Page, Path, Place, ProblemBody, Query, Scope};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -33,10 +33,11 @@ struct List {
     status: Option<Status>,
 }
 
-/// Mails, newest first.
+/// The mails about your orders, newest first; all of them for an operator.
 #[utoipa::path(get, path = "/notifications", tag = "notifications", params(List), responses((status = 200, body = Page<Notification>)))]
 async fn list(
     State(app): State<App>,
+    scope: Scope,
     Query(List {
         limit,
         after,
@@ -53,7 +54,10 @@ async fn list(
         Status::Sent => notification::SENT,
         Status::Dead => notification::DEAD,
     });
-    let rows = app.store.list(limit as i64 + 1, after, status).await?;
+    let rows = app
+        .store
+        .list(limit as i64 + 1, after, status, scope.owner())
+        .await?;
     let items = rows
         .into_iter()
         .map(notification::Notification::view)
@@ -74,6 +78,7 @@ async fn list(
 ))]
 async fn resend(
     State(app): State<App>,
+    _: Operator,
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Json<Notification>)> {
     let mut found = app

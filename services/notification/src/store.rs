@@ -12,7 +12,7 @@ pub struct Store {
 }
 
 const COLUMNS: &str = "id, order_id, kind, recipient, product_id, quantity, total_minor, currency, \
-                       status, attempts, last_error, next_attempt_at, created_at";
+                       status, attempts, last_error, next_attempt_at, created_at, user_id";
 
 impl Store {
     pub fn new(db: Db) -> Self {
@@ -42,6 +42,7 @@ impl Store {
             Column::Nullable(each().map(|n| n.last_error.as_deref()).collect()),
             Column::Time(each().map(|n| n.next_attempt_at).collect()),
             Column::Time(each().map(|n| n.created_at).collect()),
+            Column::NullableUuid(each().map(|n| n.user_id).collect()),
         ];
         with_db!(&self.db.writer, |pool| {
             let mut insert = QueryBuilder::new("INSERT INTO notifications (");
@@ -58,18 +59,22 @@ impl Store {
         })
     }
 
-    /// Newest first, after a place.
+    /// Newest first, after a place; all, or those of one owner.
     pub async fn list(
         &self,
         limit: i64,
         after: Option<Place>,
         status: Option<&str>,
+        owner: Option<Uuid>,
     ) -> sqlx::Result<Vec<Notification>> {
         with_db!(&self.db.reader, |pool| {
             let mut select = QueryBuilder::new("SELECT ");
             select.push(COLUMNS).push(" FROM notifications WHERE true");
             if let Some(status) = status {
                 select.push(" AND status = ").push_bind(status);
+            }
+            if let Some(owner) = owner {
+                select.push(" AND user_id = ").push_bind(owner);
             }
             if let Some(Place { created_at, id }) = after {
                 select

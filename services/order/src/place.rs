@@ -14,10 +14,10 @@ pub struct Placed {
     pub replayed: bool,
 }
 
-/// Places an order under an idempotency key.
-pub async fn place(app: &App, key: &str, new: NewOrder) -> Result<Placed> {
+/// Places an order of somebody, or of nobody known, under an idempotency key.
+pub async fn place(app: &App, user_id: Option<Uuid>, key: &str, new: NewOrder) -> Result<Placed> {
     new.validate().map_err(Error::Invalid)?;
-    let id = order::id_for(&app.secret, key);
+    let id = order::id_for(&app.secret, user_id, key);
     let reserve = Reserve {
         order_id: id,
         product_id: new.product_id.clone(),
@@ -27,8 +27,8 @@ pub async fn place(app: &App, key: &str, new: NewOrder) -> Result<Placed> {
         Reserved::Yes(reservation) => reservation,
         Reserved::Taken => return replay(app, id, &new, true).await,
     };
-    let order =
-        Order::confirmed(new.clone(), &reservation, db::now()).ok_or(Error::TotalOutOfRange)?;
+    let order = Order::confirmed(new.clone(), &reservation, user_id, db::now())
+        .ok_or(Error::TotalOutOfRange)?;
     if app.recorder.submit(order.clone()).await?? {
         return Ok(Placed {
             order,

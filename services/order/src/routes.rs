@@ -14,7 +14,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use contracts::order::{Acknowledge, Order, Sales, Settle, Settled, Touch, Touched};
 use serde::Deserialize;
-use service::{Cursor, Json, Page, Path, Place, ProblemBody, Query};
+use service::{Cursor, Identity, Json, Page, Path, Place, ProblemBody, Query, Scope};
 use std::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -51,13 +51,14 @@ pub fn routes(app: App) -> Router {
     ))]
 async fn create(
     State(app): State<App>,
+    identity: Identity,
     headers: HeaderMap,
     Json(new): Json<NewOrder>,
 ) -> Result<(StatusCode, HeaderMap, Json<Order>)> {
     let started = Instant::now();
     let key = key(&headers)?;
     let product = new.product_id.clone();
-    let placed = place::place(&app, &key, new).await;
+    let placed = place::place(&app, identity.user_id(), &key, new).await;
     app.metrics
         .duration
         .observe(started.elapsed().as_secs_f64());
@@ -95,14 +96,21 @@ fn key(headers: &HeaderMap) -> Result<String> {
     key.map(str::to_owned).ok_or(Error::InvalidKey)
 }
 
-/// Orders, newest first.
+/// Your orders, newest first; all of them for an operator.
 #[utoipa::path(get, path = "/orders", tag = "orders", params(Cursor), responses((status = 200, body = Page<Order>)))]
-async fn list(State(app): State<App>, Query(cursor): Query<Cursor>) -> Result<Json<Page<Order>>> {
+async fn list(
+    State(app): State<App>,
+    scope: Scope,
+    Query(cursor): Query<Cursor>,
+) -> Result<Json<Page<Order>>> {
     let limit = cursor.limit().map_err(Error::Invalid)?;
     let after = cursor
         .after(|text| text.parse().ok())
         .map_err(Error::Invalid)?;
-    let orders = app.store.list(limit as i64 + 1, after).await?;
+    let orders = app
+        .store
+        .list(limit as i64 + 1, after, scope.owner())
+        .await?;
     let orders = orders.into_iter().filter_map(order::Order::view).collect();
     Ok(Json(Page::new(orders, limit, |o: &Order| {
         Place {
@@ -123,13 +131,14 @@ async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order
     order.map(Json).ok_or(Error::NotFound)
 }
 
-/// Cancels an order: its stock goes back on the shelf and the customer is told, once.
+/// Cancels an order of yours, or any for an operator: its stock goes back on the shelf and the customer is told, once.
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)), responses(
     (status = 200, body = Order, description = "The cancelled order, also when it was cancelled before"),
     (status = 404, body = ProblemBody, description = "`order_not_found`", content_type = "application/problem+json"),
 ))]
-async fn cancel(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Order>> {
-    let cancelled = app.store.cancel(id, app.outbox.due()).await?;
+async fn cancel(State(app): State<App>, scope: Scope, Path(id): Path<Uuid>) -> Result<Json<Order>> {
+    let owner = scope.owner();
+    let cancelled = app.store.cancel(id, owner, app.outbox.due()).await?;
     let order = match cancelled {
         Some((order, entry)) => {
             app.outbox.hand_over(entry.into_iter().collect());
@@ -138,6 +147,8 @@ async fn cancel(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Ord
         None => app.store.get(id).await?,
     };
     order
+        // Somebody else's is as good as none.
+        .filter(|order| owner.is_none() || order.user_id == owner)
         .and_then(order::Order::view)
         .map(Json)
         .ok_or(Error::NotFound)

@@ -96,7 +96,8 @@ where
     insert
 }
 
-const ORDER: &str = "id, product_id, quantity, email, status, total_minor, currency, created_at";
+const ORDER: &str =
+    "id, product_id, quantity, email, status, total_minor, currency, created_at, user_id";
 
 impl Store {
     pub fn new(db: Db) -> Self {
@@ -122,8 +123,8 @@ impl Store {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut insert = QueryBuilder::new(
-                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at) \
-                 SELECT v.column1, v.column2, v.column3, v.column4, 'confirmed', v.column5, v.column6, v.column7, v.column7 FROM ",
+                "INSERT INTO orders (id, product_id, quantity, email, status, total_minor, currency, created_at, updated_at, user_id) \
+                 SELECT v.column1, v.column2, v.column3, v.column4, 'confirmed', v.column5, v.column6, v.column7, v.column7, v.column8 FROM ",
             );
             insert.push_rows(&columns);
             insert.push(" WHERE true ON CONFLICT (id) DO NOTHING RETURNING id");
@@ -157,13 +158,21 @@ impl Store {
         })
     }
 
-    /// Orders from the newest on, after a place.
-    pub async fn list(&self, limit: i64, after: Option<Place>) -> sqlx::Result<Vec<Order>> {
+    /// Orders from the newest on, after a place; all, or those of one owner.
+    pub async fn list(
+        &self,
+        limit: i64,
+        after: Option<Place>,
+        owner: Option<Uuid>,
+    ) -> sqlx::Result<Vec<Order>> {
         with_db!(&self.db.reader, |pool| {
             let mut select = QueryBuilder::new("SELECT ");
             select
                 .push(ORDER)
                 .push(" FROM orders WHERE status <> 'expired'");
+            if let Some(owner) = owner {
+                select.push(" AND user_id = ").push_bind(owner);
+            }
             if let Some(Place { created_at, id }) = after {
                 select
                     .push(" AND (created_at, id) < (")
@@ -179,20 +188,24 @@ impl Store {
         })
     }
 
-    /// Cancels a confirmed order and writes its event; `None` when it wasn't confirmed.
+    /// Cancels a confirmed order (of this owner, if there is one given) and writes its event; `None` when it
+    /// wasn't confirmed.
     pub async fn cancel(
         &self,
         id: Uuid,
+        owner: Option<Uuid>,
         due: DateTime<Utc>,
     ) -> sqlx::Result<Option<(Order, Option<Entry>)>> {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let cancelled: Option<Order> = query_as(
                 "UPDATE orders SET status = 'cancelled', updated_at = $2 WHERE id = $1 AND status = 'confirmed' \
-                 RETURNING id, product_id, quantity, email, status, total_minor, currency, created_at",
+                 AND ($3 IS NULL OR user_id = $3) \
+                 RETURNING id, product_id, quantity, email, status, total_minor, currency, created_at, user_id",
             )
             .bind(id)
             .bind(db::now())
+            .bind(owner)
             .fetch_optional(&mut *tx)
             .await?;
             let Some(order) = cancelled else {
@@ -351,7 +364,7 @@ impl Store {
 }
 
 /// The columns of new orders, in the order in which [`Store::insert`] names them.
-fn columns<'a>(orders: &[&'a (Order, Entry)]) -> [Column<'a>; 7] {
+fn columns<'a>(orders: &[&'a (Order, Entry)]) -> [Column<'a>; 8] {
     let each = || orders.iter().map(|(order, _)| order);
     [
         Column::Uuid(each().map(|o| o.id).collect()),
@@ -361,5 +374,6 @@ fn columns<'a>(orders: &[&'a (Order, Entry)]) -> [Column<'a>; 7] {
         Column::Integer(each().map(|o| o.total_minor).collect()),
         Column::Text(each().map(|o| o.currency.as_str()).collect()),
         Column::Time(each().map(|o| o.created_at).collect()),
+        Column::NullableUuid(each().map(|o| o.user_id).collect()),
     ]
 }

@@ -14,7 +14,7 @@ use contracts::JOBS;
 use queue::{Filter, State as JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use service::{Cursor, Json, Page, Path, ProblemBody, Query};
+use service::{Cursor, Json, Operator, Page, Path, ProblemBody, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -87,6 +87,7 @@ impl From<queue::Job> for JobView {
     ))]
 async fn submit_one(
     State(app): State<App>,
+    _: Operator,
     headers: HeaderMap,
     Json(new): Json<Submit>,
 ) -> Result<(StatusCode, Json<JobView>)> {
@@ -109,10 +110,11 @@ async fn submit_one(
 #[utoipa::path(post, path = "/jobs", tag = "jobs", request_body = Submit, responses((status = 202, body = JobView)))]
 async fn submit_another(
     state: State<App>,
+    operator: Operator,
     headers: HeaderMap,
     new: Json<Submit>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    submit_one(state, headers, new).await
+    submit_one(state, operator, headers, new).await
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -130,7 +132,11 @@ struct List {
 
 /// Jobs, newest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(List), responses((status = 200, body = Page<JobView>)))]
-async fn list(State(app): State<App>, Query(list): Query<List>) -> Result<Json<Page<JobView>>> {
+async fn list(
+    State(app): State<App>,
+    _: Operator,
+    Query(list): Query<List>,
+) -> Result<Json<Page<JobView>>> {
     page(
         &app,
         Cursor {
@@ -144,7 +150,11 @@ async fn list(State(app): State<App>, Query(list): Query<List>) -> Result<Json<P
 
 /// The dead letters: jobs that failed for good.
 #[utoipa::path(get, path = "/jobs/dead", tag = "jobs", params(Cursor), responses((status = 200, body = Page<JobView>)))]
-async fn dead(State(app): State<App>, Query(cursor): Query<Cursor>) -> Result<Json<Page<JobView>>> {
+async fn dead(
+    State(app): State<App>,
+    _: Operator,
+    Query(cursor): Query<Cursor>,
+) -> Result<Json<Page<JobView>>> {
     page(&app, cursor, Some(JobState::Dead)).await
 }
 
@@ -176,7 +186,7 @@ struct Replayed {
 
 /// Replays all dead letters.
 #[utoipa::path(post, path = "/jobs/dead/retry", tag = "jobs", responses((status = 200, body = Replayed)))]
-async fn retry_dead(State(app): State<App>) -> Result<Json<Replayed>> {
+async fn retry_dead(State(app): State<App>, _: Operator) -> Result<Json<Replayed>> {
     Ok(Json(Replayed {
         replayed: app.queue.retry_dead(JOBS).await?,
     }))
@@ -187,7 +197,7 @@ async fn retry_dead(State(app): State<App>) -> Result<Json<Replayed>> {
     (status = 200, body = JobView),
     (status = 404, body = ProblemBody, description = "`job_not_found`", content_type = "application/problem+json"),
 ))]
-async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<JobView>> {
+async fn show(State(app): State<App>, _: Operator, Path(id): Path<Uuid>) -> Result<Json<JobView>> {
     let job = app.queue.job(JOBS, id).await?.ok_or(Error::NotFound)?;
     Ok(Json(job.into()))
 }
@@ -197,7 +207,7 @@ async fn show(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<JobVi
     (status = 200, body = JobView, description = "The job; unchanged when it was neither dead nor retrying"),
     (status = 404, body = ProblemBody, description = "`job_not_found`", content_type = "application/problem+json"),
 ))]
-async fn retry(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<JobView>> {
+async fn retry(State(app): State<App>, _: Operator, Path(id): Path<Uuid>) -> Result<Json<JobView>> {
     let job = app.queue.retry(JOBS, id).await?.ok_or(Error::NotFound)?;
     Ok(Json(job.into()))
 }

@@ -147,8 +147,10 @@ fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Option
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let length = body.len();
+    // As an operator of a development platform, so that all routes are open.
+    let (name, operator) = super::identity(super::OPERATOR);
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{name}: {operator}\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     );
     stream.write_all((head + body).as_bytes()).ok()?;

@@ -62,6 +62,11 @@ async fn exactly_the_public_routes_are_documented() {
         document["paths"]["/api/orders"]["post"]["operationId"],
         "order POST"
     );
+    for (method, path, _, access) in gateway::TABLE {
+        let operation = &document["paths"][path][method.as_str().to_lowercase()];
+        let closed = operation["security"] == json!([{"token": []}]);
+        assert_eq!(closed, access != gateway::Access::Anyone, "{method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -20,11 +20,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Nobody listens there.
 pub const NOWHERE: &str = "http://127.0.0.1:1";
-pub const SERVICES: [&str; 4] = ["order", "inventory", "notification", "worker"];
+pub const SERVICES: [&str; 5] = ["order", "inventory", "notification", "auth", "worker"];
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 18] = [
+pub const PUBLIC: [(&str, &str, &str); 26] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -36,6 +36,14 @@ pub const PUBLIC: [(&str, &str, &str); 18] = [
     ("GET", "/api/stock", "inventory"),
     ("GET", "/api/notifications", "notification"),
     ("POST", "/api/notifications/{id}/resend", "notification"),
+    ("POST", "/api/auth/register", "auth"),
+    ("POST", "/api/auth/login", "auth"),
+    ("POST", "/api/auth/refresh", "auth"),
+    ("POST", "/api/auth/logout", "auth"),
+    ("GET", "/api/auth/me", "auth"),
+    ("PATCH", "/api/auth/me", "auth"),
+    ("GET", "/api/auth/users", "auth"),
+    ("GET", "/api/.well-known/jwks.json", "auth"),
     ("POST", "/api/job", "worker"),
     ("GET", "/api/jobs", "worker"),
     ("POST", "/api/jobs", "worker"),
@@ -46,7 +54,7 @@ pub const PUBLIC: [(&str, &str, &str); 18] = [
 ];
 
 /// What the services have beside that.
-pub const INSIDE: [(&str, &str, &str); 9] = [
+pub const INSIDE: [(&str, &str, &str); 10] = [
     ("POST", "/api/orders/settle", "order"),
     ("POST", "/api/orders/touch", "order"),
     ("POST", "/api/outbox/acknowledge", "order"),
@@ -54,6 +62,7 @@ pub const INSIDE: [(&str, &str, &str); 9] = [
     ("DELETE", "/api/orders/{id}", "order"),
     ("POST", "/api/reservations", "inventory"),
     ("POST", "/api/reservations/sweep", "inventory"),
+    ("POST", "/api/auth/token", "auth"),
     ("GET", "/api/queues", "worker"),
     ("GET", "/api/metrics", "worker"),
 ];
@@ -143,6 +152,12 @@ impl Shop {
     pub fn service(&self, name: &str) -> &Stub {
         let at = SERVICES.iter().position(|s| *s == name);
         &self.services[at.expect("a service")]
+    }
+
+    /// Takes all replicas of a service away.
+    pub fn stop(&mut self, name: &str) {
+        let at = SERVICES.iter().position(|s| *s == name);
+        self.services[at.expect("a service")].task.abort();
     }
 
     /// Panics when any request got through to a service.

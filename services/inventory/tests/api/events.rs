@@ -45,6 +45,7 @@ fn event(order_id: Uuid, kind: Kind) -> Event {
         id: Uuid::now_v7(),
         kind,
         order,
+        user_id: None,
     }
 }
 

@@ -3,7 +3,10 @@ use crate::support::Replica;
 use db::testing::each;
 use inventory::MIGRATIONS;
 use serde_json::{Value, json};
-use service::testing::call_with;
+use service::{
+    Identity,
+    testing::{OPERATOR, call_as, call_with, identity},
+};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -40,6 +43,8 @@ async fn other_values_are_refused_and_change_nothing() {
         let shop = Replica::new(db);
         let before = shop.snapshot().await;
         let path = "/products/PROD-001/stock";
+        let (name, value) = identity(OPERATOR);
+        let operator = [(name, value.as_str())];
         for value in [
             "-1",
             "1000000001",
@@ -53,7 +58,7 @@ async fn other_values_are_refused_and_change_nothing() {
             "[]",
         ] {
             let body = format!(r#"{{"available": {value}}}"#);
-            let answer = call_with(&shop.router, "PUT", path, &body, &[]).await;
+            let answer = call_with(&shop.router, "PUT", path, &body, &operator).await;
             answer.expect_problem(422, "invalid_field");
             assert_eq!(answer.body["errors"][0]["pointer"], "/available", "{value}");
         }
@@ -64,11 +69,11 @@ async fn other_values_are_refused_and_change_nothing() {
             "[]",
             "3",
         ] {
-            let answer = call_with(&shop.router, "PUT", path, body, &[]).await;
+            let answer = call_with(&shop.router, "PUT", path, body, &operator).await;
             answer.expect_problem(422, "invalid_field");
         }
         for body in ["", "{", r#"{"available": 1} x"#, r#"{"available": NaN}"#] {
-            let answer = call_with(&shop.router, "PUT", path, body, &[]).await;
+            let answer = call_with(&shop.router, "PUT", path, body, &operator).await;
             answer.expect_problem(400, "malformed_json");
         }
         let unknown = shop
@@ -78,6 +83,31 @@ async fn other_values_are_refused_and_change_nothing() {
         let wrong = shop.call("DELETE", path, Value::Null).await;
         wrong.expect_problem(405, "method_not_allowed");
         assert_eq!(wrong.headers["allow"], "PUT");
+        assert_eq!(shop.snapshot().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_an_operator_sees_and_sets_stock() {
+    each(&MIGRATIONS, async |db| {
+        let shop = Replica::new(db);
+        let before = shop.snapshot().await;
+        let user = Identity::User(Uuid::from_u128(7));
+        for (who, status, code) in [
+            (Identity::Anonymous, 401, "unauthorized"),
+            (user, 403, "forbidden"),
+        ] {
+            for (method, path) in [("PUT", "/products/PROD-001/stock"), ("GET", "/stock")] {
+                let body = json!({"available": 7});
+                let answer = call_as(&shop.router, who, method, path, body).await;
+                answer.expect_problem(status, code);
+            }
+            for path in ["/products", "/products/PROD-001"] {
+                let answer = call_as(&shop.router, who, "GET", path, Value::Null).await;
+                answer.expect(200);
+            }
+        }
         assert_eq!(shop.snapshot().await, before);
     })
     .await;

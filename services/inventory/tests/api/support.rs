@@ -11,7 +11,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use service::{
     Json,
-    testing::{Answer, call},
+    testing::{Answer, OPERATOR, call_as},
 };
 use std::{
     collections::HashSet,
@@ -50,8 +50,9 @@ impl Replica {
         }
     }
 
+    /// As an operator.
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
-        call(&self.router, method, path, body).await
+        call_as(&self.router, OPERATOR, method, path, body).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

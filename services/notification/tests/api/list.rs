@@ -4,9 +4,11 @@ use crate::{
     support::{NOWHERE, Replica, confirmed, deliver, eventually, queue, until_worked_in},
 };
 use chrono::{DateTime, Utc};
+use contracts::event::Event;
 use db::testing::each;
 use notification::MIGRATIONS;
 use serde_json::{Value, json};
+use service::{Identity, testing::call_as};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -126,6 +128,45 @@ async fn bad_queries_are_refused() {
             ))
             .await
             .expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn users_see_the_mails_about_their_own_orders() {
+    each(&MIGRATIONS, async |db| {
+        let queue = queue().await;
+        let inbox = Replica::new(&db, &queue.queue, &["--order-urls", NOWHERE]);
+        let (ada, eve) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        let of = |user_id| Event {
+            user_id,
+            ..confirmed()
+        };
+        let (hers, other, nobodys) = (of(Some(ada)), of(Some(eve)), confirmed());
+        deliver(&queue, &[&hers, &other, &nobodys]).await;
+        until_worked_in(&queue).await;
+        let see = async |who, query: &str| {
+            let path = format!("/notifications{query}");
+            call_as(inbox.router(), who, "GET", &path, Value::Null).await
+        };
+        for query in ["", "?status=sent", "?limit=1"] {
+            let page = see(Identity::User(ada), query).await.expect(200);
+            let ids: Vec<_> = page["items"].as_array().expect("items").iter().collect();
+            assert_eq!(ids.len(), 1, "{query}: {page}");
+            assert_eq!(ids[0]["id"], hers.id.to_string());
+        }
+        assert_eq!(inbox.all().await.len(), 3);
+        let answer = see(Identity::Anonymous, "").await;
+        answer.expect_problem(401, "unauthorized");
+
+        let resend = format!("/notifications/{}/resend", hers.id);
+        for (who, status, code) in [
+            (Identity::Anonymous, 401, "unauthorized"),
+            (Identity::User(ada), 403, "forbidden"),
+        ] {
+            let answer = call_as(inbox.router(), who, "POST", &resend, Value::Null).await;
+            answer.expect_problem(status, code);
+        }
     })
     .await;
 }

@@ -3,6 +3,7 @@ use crate::support::{NOWHERE, Replica, confirmed, deliver, queue};
 use contracts::notification::Status;
 use db::testing::each;
 use notification::MIGRATIONS;
+use service::testing::{OPERATOR, call_as};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -62,9 +63,14 @@ async fn what_is_not_there_can_not_be_sent_again() {
             .expect_problem(404, "notification_not_found");
         for odd in ["1", "%00", "%2e%2e%2f", "'%20OR%201=1--"] {
             let path = format!("/notifications/{odd}/resend");
-            let answer =
-                service::testing::call(inbox.router(), "POST", &path, serde_json::Value::Null)
-                    .await;
+            let answer = call_as(
+                inbox.router(),
+                OPERATOR,
+                "POST",
+                &path,
+                serde_json::Value::Null,
+            )
+            .await;
             assert_eq!(answer.status, 404, "{odd}: {answer:?}");
         }
     })

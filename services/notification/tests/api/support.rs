@@ -13,7 +13,7 @@ use queue::{NewJob, Options, Queue, testing::Fresh};
 use serde_json::Value;
 use service::{
     Background, Json,
-    testing::{Answer, call},
+    testing::{Answer, OPERATOR, call_as},
 };
 use std::{
     sync::{Arc, Mutex},
@@ -53,12 +53,13 @@ impl Replica {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        call(&self.router, "GET", path, Value::Null).await
+        call_as(&self.router, OPERATOR, "GET", path, Value::Null).await
     }
 
     pub async fn resend(&self, id: Uuid) -> Answer {
-        call(
+        call_as(
             &self.router,
+            OPERATOR,
             "POST",
             &format!("/notifications/{id}/resend"),
             Value::Null,
@@ -116,6 +117,7 @@ pub fn event(kind: Kind) -> Event {
         id: Uuid::now_v7(),
         kind,
         order,
+        user_id: None,
     }
 }
 

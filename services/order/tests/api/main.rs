@@ -7,6 +7,7 @@ mod list;
 mod metrics;
 mod outage;
 mod outbox;
+mod owners;
 mod place;
 mod refused;
 mod start;

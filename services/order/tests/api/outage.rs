@@ -6,6 +6,7 @@ use db::{
 };
 use order::MIGRATIONS;
 use serde_json::Value;
+use service::testing::{OPERATOR, call_as};
 use sqlx::{ConnectOptions as _, PgConnection};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ async fn away(shop: &Replica) {
         ("POST", &cancel, Value::Null),
     ] {
         let started = Instant::now();
-        let answer = service::testing::call(&shop.router, method, path, body).await;
+        let answer = call_as(&shop.router, OPERATOR, method, path, body).await;
         answer.expect_problem(503, "unavailable");
         assert!(answer.headers.contains_key("retry-after"));
         assert!(

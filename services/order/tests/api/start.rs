@@ -39,10 +39,14 @@ fn bad_settings_stop_the_start() {
 /// Ids that can be guessed are fine on a laptop only.
 #[test]
 fn production_needs_a_secret() {
-    let (status, printed) = Process::start(BINARY, &[("APP_ENV", "production")]).ended();
+    let production = ("APP_ENV", "production");
+    let (status, _) = Process::start(BINARY, &[production]).ended();
+    assert_eq!(status.code(), Some(2));
+    let identity = ("IDENTITY_SECRET", "hunter2");
+    let (status, printed) = Process::start(BINARY, &[production, identity]).ended();
     assert_eq!(status.code(), Some(1), "{printed}");
     assert!(printed.contains("ORDER_ID_SECRET"), "{printed}");
-    let secret = [("APP_ENV", "production"), ("ORDER_ID_SECRET", "hunter2")];
+    let secret = [production, identity, ("ORDER_ID_SECRET", "hunter2")];
     let process = Process::start(BINARY, &secret).ready();
     process.terminate();
     let (status, printed) = process.ended();

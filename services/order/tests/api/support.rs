@@ -8,7 +8,7 @@ use order::{App, Config};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use queue::{Options, Queue, testing::Fresh};
 use serde_json::{Value, json};
-use service::testing::{Answer, call, call_with};
+use service::testing::{Answer, OPERATOR, call_as, call_with};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -75,12 +75,14 @@ impl Replica {
         }
     }
 
+    /// As an operator.
     pub async fn get(&self, path: &str) -> Answer {
-        call(&self.router, "GET", path, Value::Null).await
+        call_as(&self.router, OPERATOR, "GET", path, Value::Null).await
     }
 
+    /// As an operator.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        call(&self.router, "POST", path, body).await
+        call_as(&self.router, OPERATOR, "POST", path, body).await
     }
 
     /// Orders under a key.

@@ -2,7 +2,7 @@
 use crate::support::{NOWHERE, Replica, each};
 use queue::{Options, testing::each_with};
 use serde_json::json;
-use service::testing::call_with;
+use service::testing::{OPERATOR, call_with, identity};
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
@@ -58,7 +58,12 @@ async fn newcomers_do_not_move_the_pages() {
 async fn two_keys_are_no_key() {
     each(async |queue| {
         let replica = Replica::idle(&queue.queue, NOWHERE, &[]);
-        let keys = [("idempotency-key", "one"), ("idempotency-key", "two")];
+        let (name, operator) = identity(OPERATOR);
+        let keys = [
+            ("idempotency-key", "one"),
+            ("idempotency-key", "two"),
+            (name, &operator),
+        ];
         call_with(
             replica.router(),
             "POST",

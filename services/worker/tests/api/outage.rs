@@ -2,7 +2,7 @@
 use crate::support::{NOWHERE, Replica};
 use queue::{Options, testing::Fresh};
 use serde_json::{Value, json};
-use service::testing::call;
+use service::testing::{OPERATOR, call_as};
 use std::time::Duration;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn nothing_is_promised_while_the_queue_is_away() {
             ("POST", "/jobs/dead/retry"),
         ] {
             let body = json!({"kind": "echo"});
-            let answer = call(replica.router(), method, path, body).await;
+            let answer = call_as(replica.router(), OPERATOR, method, path, body).await;
             answer.expect_problem(503, "unavailable");
             assert!(answer.headers.contains_key("retry-after"), "{path}");
         }

@@ -2,8 +2,10 @@
 use crate::support::{NOWHERE, Replica, each};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use service::testing::call_with;
+use service::Identity;
+use service::testing::{OPERATOR, call_as, call_with, identity};
 use std::collections::HashSet;
+use uuid::Uuid;
 
 async fn waiting(replica: &Replica) -> usize {
     replica.get("/jobs?limit=500").await.expect(200)["items"]
@@ -60,12 +62,13 @@ async fn a_key_stands_for_one_job() {
         assert_eq!((jobs.len(), waiting(&replicas[0]).await), (1, 1));
         // Said otherwise, but the same.
         let text = r#"{"payload": {"b": 2, "a": 1}, "kind": "echo"}"#;
+        let (name, operator) = identity(OPERATOR);
         let job = call_with(
             replicas[0].router(),
             "POST",
             "/jobs",
             text,
-            &[("idempotency-key", "key")],
+            &[("idempotency-key", "key"), (name, &operator)],
         )
         .await;
         assert!(jobs.contains(&job.expect(202).to_string()));
@@ -188,8 +191,10 @@ async fn what_no_job_can_be_is_refused_by_name() {
                 .await
                 .expect_problem(422, "invalid_field");
         }
+        let (name, value) = identity(OPERATOR);
+        let operator = [(name, value.as_str())];
         for text in ["", "{", r#"{"kind": "echo"} x"#, &"[".repeat(20_000)] {
-            let answer = call_with(replica.router(), "POST", "/job", text, &[]).await;
+            let answer = call_with(replica.router(), "POST", "/job", text, &operator).await;
             assert!(matches!(answer.status.as_u16(), 400 | 422), "{answer:?}");
         }
         let deep = format!(
@@ -197,7 +202,7 @@ async fn what_no_job_can_be_is_refused_by_name() {
             "[".repeat(20_000),
             "]".repeat(20_000)
         );
-        call_with(replica.router(), "POST", "/job", &deep, &[])
+        call_with(replica.router(), "POST", "/job", &deep, &operator)
             .await
             .expect_problem(400, "malformed_json");
         assert_eq!(waiting(&replica).await, 0);
@@ -220,6 +225,35 @@ async fn a_job_waits_for_its_time() {
             finished >= due - chrono::TimeDelta::milliseconds(1),
             "{finished} is before {due}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn jobs_are_for_operators() {
+    each(async |queue| {
+        let replica = Replica::idle(&queue.queue, NOWHERE, &[]);
+        let id = replica.id_of(json!({"kind": "echo"})).await;
+        let user = Identity::User(Uuid::from_u128(7));
+        for (who, status, code) in [
+            (Identity::Anonymous, 401, "unauthorized"),
+            (user, 403, "forbidden"),
+        ] {
+            for (method, path) in [
+                ("POST", "/job"),
+                ("POST", "/jobs"),
+                ("GET", "/jobs"),
+                ("GET", "/jobs/dead"),
+                ("POST", "/jobs/dead/retry"),
+                ("GET", &format!("/jobs/{id}")),
+                ("POST", &format!("/jobs/{id}/retry")),
+            ] {
+                let body = json!({"kind": "echo"});
+                let answer = call_as(replica.router(), who, method, path, body).await;
+                answer.expect_problem(status, code);
+            }
+        }
+        assert_eq!(waiting(&replica).await, 1);
     })
     .await;
 }

@@ -6,7 +6,7 @@ use queue::{Options, Queue, testing::Fresh};
 use serde_json::Value;
 use service::{
     Background,
-    testing::{Answer, call, call_with},
+    testing::{Answer, OPERATOR, call_as, call_with, identity},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -69,17 +69,20 @@ impl Replica {
         &self.router
     }
 
+    /// As an operator.
     pub async fn get(&self, path: &str) -> Answer {
-        call(&self.router, "GET", path, Value::Null).await
+        call_as(&self.router, OPERATOR, "GET", path, Value::Null).await
     }
 
+    /// As an operator.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        call(&self.router, "POST", path, body).await
+        call_as(&self.router, OPERATOR, "POST", path, body).await
     }
 
     /// Submits a job under a key.
     pub async fn submit(&self, key: &str, body: &Value) -> Answer {
-        let headers = [("idempotency-key", key)];
+        let operator = identity(OPERATOR);
+        let headers = [("idempotency-key", key), (operator.0, &operator.1)];
         call_with(&self.router, "POST", "/job", &body.to_string(), &headers).await
     }
 

@@ -1,7 +1,7 @@
 //! One HTTP request on a connection of its own.
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use http::{Method, Request, Uri, header};
+use http::{HeaderName, Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -30,20 +30,23 @@ impl fmt::Display for Answer {
     }
 }
 
+/// A header.
+pub type Header<'a> = (HeaderName, &'a str);
+
 /// GET `url`.
-pub async fn get(url: &str) -> anyhow::Result<Answer> {
-    send(Method::GET, url, None, &Value::Null).await
+pub async fn get(url: &str, headers: &[Header<'_>]) -> anyhow::Result<Answer> {
+    send(Method::GET, url, headers, &Value::Null).await
 }
 
 /// POST JSON to `url`; null is an empty body.
-pub async fn post(url: &str, key: Option<&str>, body: &Value) -> anyhow::Result<Answer> {
-    send(Method::POST, url, key, body).await
+pub async fn post(url: &str, headers: &[Header<'_>], body: &Value) -> anyhow::Result<Answer> {
+    send(Method::POST, url, headers, body).await
 }
 
 async fn send(
     method: Method,
     url: &str,
-    key: Option<&str>,
+    headers: &[Header<'_>],
     body: &Value,
 ) -> anyhow::Result<Answer> {
     let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
@@ -57,8 +60,8 @@ async fn send(
         .method(method)
         .uri(path)
         .header(header::HOST, authority.as_str());
-    if let Some(key) = key {
-        request = request.header("idempotency-key", key);
+    for (name, value) in headers {
+        request = request.header(name, *value);
     }
     let text = match body {
         Value::Null => String::new(),
