@@ -2,6 +2,7 @@
 //!
 //! Everything a script does is bounded by the size of its batch, and nothing has to be set up:
 //! after a restart or a `FLUSHALL` the next call finds an empty queue and goes on.
+mod check;
 mod claims;
 mod link;
 mod record;
