@@ -121,7 +121,9 @@ pub fn now() -> DateTime<Utc> {
 ///
 /// # Errors
 /// Those of `work`.
-pub async fn again<T, F: Future<Output = sqlx::Result<T>>>(work: impl Fn() -> F) -> sqlx::Result<T> {
+pub async fn again<T, F: Future<Output = sqlx::Result<T>>>(
+    work: impl Fn() -> F,
+) -> sqlx::Result<T> {
     match work().await {
         Err(error) if postgres::is_broken(&error) => work().await,
         outcome => outcome,
@@ -136,7 +138,10 @@ pub fn is_full(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };
-    matches!(error.code().as_deref(), Some(SQLITE_FULL | POSTGRES_DISK_FULL))
+    matches!(
+        error.code().as_deref(),
+        Some(SQLITE_FULL | POSTGRES_DISK_FULL)
+    )
 }
 
 /// Is this error the database being away, rather than a statement being wrong?

@@ -27,7 +27,12 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_WAIT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub database_wait_seconds: u32,
     /// `full` makes each commit to SQLite wait for the disk, so that it survives a power cut, too.
-    #[arg(long, env = "DATABASE_SQLITE_SYNCHRONOUS", value_enum, default_value = "normal")]
+    #[arg(
+        long,
+        env = "DATABASE_SQLITE_SYNCHRONOUS",
+        value_enum,
+        default_value = "normal"
+    )]
     pub database_sqlite_synchronous: Synchronous,
 }
 
@@ -129,6 +134,11 @@ async fn sqlite(url: &str, settings: &Settings) -> Result<(Db, String), Error> {
                 .max_lifetime(None)
                 // A file doesn't hang up; the check would double the cost of a small statement.
                 .test_before_acquire(false)
+                // On a full disk SQLite ends the transaction by itself, which sqlx doesn't notice; it
+                // would refuse to begin another on this connection for ever.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                })
         };
         // The writer comes first: it creates the file and switches it to WAL.
         let writer = pool()

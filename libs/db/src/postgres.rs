@@ -162,18 +162,17 @@ impl Postgres {
         arguments: Result<Option<PgArguments>, BoxDynError>,
     ) -> sqlx::Result<Vec<Answer>> {
         let arguments = arguments.map_err(sqlx::Error::Encode)?;
-        let again = sql.as_str().starts_with("SELECT").then(|| arguments.clone());
+        let again = sql
+            .as_str()
+            .starts_with("SELECT")
+            .then(|| arguments.clone());
         match (self.once(sql.clone(), arguments).await, again) {
             (Err(error), Some(arguments)) if is_broken(&error) => self.once(sql, arguments).await,
             (outcome, _) => outcome,
         }
     }
 
-    async fn once(
-        &self,
-        sql: SqlStr,
-        arguments: Option<PgArguments>,
-    ) -> sqlx::Result<Vec<Answer>> {
+    async fn once(&self, sql: SqlStr, arguments: Option<PgArguments>) -> sqlx::Result<Vec<Answer>> {
         let mut connection = self.ask(self.pool.acquire()).await?;
         let answers = connection.fetch_many((sql, arguments)).try_collect().await;
         self.health.note(&answers);

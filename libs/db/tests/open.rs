@@ -64,7 +64,10 @@ async fn a_server_that_refuses_is_named_and_so_is_what_to_do() {
     let told = refused(&Settings::from_url(wrong)).await;
     assert!(told.contains(&place) && told.contains("password"), "{told}");
     let told = refused(&Settings::from_url(server.url("nowhere"))).await;
-    assert!(told.contains(&place) && told.contains("create this database"), "{told}");
+    assert!(
+        told.contains(&place) && told.contains("create this database"),
+        "{told}"
+    );
 }
 
 /// Host and port as a URL has them.
@@ -83,14 +86,20 @@ async fn a_server_that_is_not_there_is_waited_for_but_not_for_ever() {
         };
         let started = Instant::now();
         let told = refused(&settings).await;
-        assert!(told.contains(place) && told.contains("is it running"), "{told}");
+        assert!(
+            told.contains(place) && told.contains("is it running"),
+            "{told}"
+        );
         assert!(started.elapsed() >= Duration::from_secs(1));
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let nowhere = folder.path().join("no/such/folder/test.db");
     let url = format!("sqlite:{}", nowhere.display());
     let told = refused(&Settings::from_url(&url)).await;
-    assert!(told.contains(&url) && told.contains("does its folder exist"), "{told}");
+    assert!(
+        told.contains(&url) && told.contains("does its folder exist"),
+        "{told}"
+    );
 }
 
 /// A connection ends while it is idle: who reads or begins a transaction next doesn't notice.
@@ -113,7 +122,10 @@ async fn ended_connections_are_replaced_unseen() {
             .expect("one more connection");
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        raw_sql(end).execute(&mut admin).await.expect("it ends them");
+        raw_sql(end)
+            .execute(&mut admin)
+            .await
+            .expect("it ends them");
         let mut read = Vec::new();
         for _ in 0..12 {
             read.push(query_scalar::<_, i64>("SELECT COUNT(*) FROM notes").fetch_one(pool));
@@ -122,7 +134,11 @@ async fn ended_connections_are_replaced_unseen() {
             assert_eq!(rows.expect("it reads"), 1);
         }
         let written = db::Begin::begin_write(pool).await;
-        written.expect("it begins").rollback().await.expect("it ends");
+        written
+            .expect("it begins")
+            .rollback()
+            .await
+            .expect("it ends");
     }
     db.close().await;
     drop_postgres(&server, &url).await;
@@ -140,12 +156,19 @@ async fn an_outage_is_seen_at_once_and_its_end_soon() {
         let asked = Instant::now();
         let error = db.ping().await.expect_err("it is away");
         assert!(db::is_unavailable(&error), "{error}");
-        assert!(asked.elapsed() < Duration::from_millis(800), "{:?}", asked.elapsed());
+        assert!(
+            asked.elapsed() < Duration::from_millis(800),
+            "{:?}",
+            asked.elapsed()
+        );
     }
     server.run();
     let back = Instant::now();
     while db.ping().await.is_err() {
-        assert!(back.elapsed() < Duration::from_secs(5), "it doesn't come back");
+        assert!(
+            back.elapsed() < Duration::from_secs(5),
+            "it doesn't come back"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     db.close().await;

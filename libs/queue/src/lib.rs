@@ -175,8 +175,8 @@ impl Queue {
     }
 
     /// Forgets jobs that were done longer ago than this, and all but the newest
-    /// [`Options::keep_done`]; returns how many. Workers do the same by themselves with
-    /// [`Options::keep_done_for`].
+    /// [`Options::keep_done`]; and dead ones as the options say. Returns how many. Workers do the same by
+    /// themselves with [`Options::keep_done_for`].
     ///
     /// # Errors
     /// When the backend is away.

@@ -19,10 +19,7 @@ use std::{
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Holds without an order end soon, so that an audit needn't wait for minutes.
-pub const SOON: [(&str, &str); 2] = [
-    ("HOLD_SECONDS", "10"),
-    ("SWEEP_SCHEDULE", "*/5 * * * * *"),
-];
+pub const SOON: [(&str, &str); 2] = [("HOLD_SECONDS", "10"), ("SWEEP_SCHEDULE", "*/5 * * * * *")];
 
 /// Waits until no other test runs a platform.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -139,7 +136,10 @@ impl Answer {
         let code = (self.status, self.body["type"].as_str().unwrap_or_default());
         assert!(codes.contains(&code), "{self:?}");
         assert!(self.head.contains("application/problem+json"), "{self:?}");
-        assert!(self.status != 503 || self.head.contains("retry-after:"), "{self:?}");
+        assert!(
+            self.status != 503 || self.head.contains("retry-after:"),
+            "{self:?}"
+        );
     }
 }
 
@@ -166,7 +166,9 @@ impl Watch {
         watch.spawn(watch.orders.clone(), move || {
             exchange("POST", &format!("{url}/api/orders"), &[], &order)
         });
-        watch.spawn(watch.reads.clone(), move || exchange("GET", &product, &[], ""));
+        watch.spawn(watch.reads.clone(), move || {
+            exchange("GET", &product, &[], "")
+        });
         watch
     }
 
@@ -229,5 +231,9 @@ pub fn expect_prompt(answers: &[Answer]) {
     );
     let late = took.iter().filter(|t| **t > Duration::from_secs(1)).count();
     assert!(took.len() >= 20, "only {} answers", took.len());
-    assert!(late * 100 <= took.len(), "{late} of {} late: {took:?}", took.len());
+    assert!(
+        late * 100 <= took.len(),
+        "{late} of {} late: {took:?}",
+        took.len()
+    );
 }

@@ -94,3 +94,24 @@ fn row(job: &NewJob) -> serde_json::Value {
         job.request_id,
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_takes_no_jobs_and_with_room_again_it_does() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", dir.path().join("queue.db").display());
+        let file = Sqlite::open(&url).await.expect("a new file");
+        let limit = sqlx::query("PRAGMA max_page_count = 1");
+        limit.execute(&file.writer).await.expect("no more pages");
+        let (options, large) = (Options::default(), "x".repeat(100_000));
+        let job = [NewJob::new("test", &large).expect("JSON")];
+        let full = file.push("tests", &job, &options).await;
+        assert!(matches!(full, Err(Error::Sqlite(_))), "{full:?}");
+        // The limit was the connection's own, and that was replaced.
+        let pushed = file.push("tests", &job, &options).await.expect("room");
+        assert_eq!(pushed, [Pushed::New]);
+    }
+}

@@ -68,7 +68,10 @@ fn expect_no_start(settings: &[(&str, &str)], place: &str, advice: &str) {
     let told = lines[0]["message"].as_str().expect("a message");
     assert!(told.contains(place) && told.contains(advice), "{told}");
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert!(!told.contains("Error {") && !told.contains("Error("), "{told}");
+    assert!(
+        !told.contains("Error {") && !told.contains("Error("),
+        "{told}"
+    );
 }
 
 #[test]
