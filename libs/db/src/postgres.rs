@@ -145,7 +145,7 @@ impl Postgres {
         match seen.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(connection) => {
                 connection.close().await.ok();
-                // It is there, so the pool's turn will come.
+                // It is there, so the pool's turn will come; until then nobody else need look.
                 std::future::pending().await
             }
             Err(error) => {

@@ -19,7 +19,7 @@ fn on_a_small_disk() -> (Platform, PathBuf) {
     let disk = sandbox.data().with_file_name("disk");
     fs::create_dir(&disk).expect("a folder");
     let up = sandbox.command("up");
-    let mount = r#"mount -t tmpfs -o size=4m none "$DISK" && exec "$0" "$@""#;
+    let mount = r#"mount -t tmpfs -o size=9m none "$DISK" && exec "$0" "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", mount]);
     command.arg(up.get_program()).args(up.get_args());
@@ -84,7 +84,15 @@ fn a_full_disk_refuses_orders_and_harms_none() {
     assert!(codes.contains_key(&507), "{codes:?}");
     load.end();
     assert_eq!(platform.control().pids(), pids, "{}", platform.output());
-    let url = format!("sqlite:{}?mode=ro", disk.join("order.db").display());
+    // SQLite doesn't find its way through `/proc`. Frozen, so that the copies belong together.
+    for replica in ["order-1", "order-2"] {
+        platform.control().kill(replica, "STOP");
+    }
+    let copies = tempfile::tempdir().expect("a folder");
+    for file in ["order.db", "order.db-wal"] {
+        fs::copy(disk.join(file), copies.path().join(file)).expect("a copy");
+    }
+    let url = format!("sqlite:{}", copies.path().join("order.db").display());
     let intact: String = wait(async {
         let mut file = sqlx::SqliteConnection::connect(&url).await.expect("opens");
         let check = sqlx::query_scalar("PRAGMA integrity_check");

@@ -8,7 +8,7 @@ mod push;
 mod read;
 mod settle;
 
-use crate::{Error, Options};
+use crate::Error;
 use chrono::Utc;
 pub(crate) use poll::Listener;
 use sqlx::{

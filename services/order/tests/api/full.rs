@@ -58,7 +58,7 @@ async fn a_full_postgres() {
     const FILL: &str = "
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
             $$BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END$$;
-        CREATE TRIGGER full BEFORE INSERT ON outbox EXECUTE FUNCTION fail();";
+        CREATE TRIGGER no_room BEFORE INSERT ON outbox EXECUTE FUNCTION fail();";
     testing::postgres(&MIGRATIONS, async |db| {
         let Pool::Postgres(pool) = &db.writer else {
             panic!("this is about Postgres");
