@@ -11,12 +11,14 @@
 //! ```
 mod batch;
 mod open;
+mod postgres;
 mod rows;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use batch::{Batcher, Refused};
-pub use open::{Error, Settings};
+pub use open::{Error, Settings, Synchronous};
+pub use postgres::Postgres;
 pub use rows::{Column, Rows};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -26,14 +28,14 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
-use sqlx::{PgPool, SqlitePool};
+use sqlx::SqlitePool;
 use std::future::Future;
 
 /// A pool of connections to either database; used through [`with_db!`].
 #[derive(Clone, Debug)]
 pub enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Postgres),
 }
 
 /// A service's database. On SQLite there is one writer, since only one can write anyway;
@@ -71,7 +73,7 @@ impl Begin for SqlitePool {
     }
 }
 
-impl Begin for PgPool {
+impl Begin for Postgres {
     type Database = sqlx::Postgres;
     async fn begin_write(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Postgres>> {
         self.begin().await
@@ -114,6 +116,34 @@ impl Db {
 #[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
+}
+
+/// Does `work`, and once more if its connection broke, as they all do when the server restarts or fails
+/// over. It must be safe to repeat: the first time may have been committed without our hearing of it.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn again<T, F: Future<Output = sqlx::Result<T>>>(
+    work: impl Fn() -> F,
+) -> sqlx::Result<T> {
+    match work().await {
+        Err(error) if postgres::is_broken(&error) => work().await,
+        outcome => outcome,
+    }
+}
+
+/// Is there no room left on the database's disk?
+#[must_use]
+pub fn is_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: &str = "13";
+    const POSTGRES_DISK_FULL: &str = "53100";
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    matches!(
+        error.code().as_deref(),
+        Some(SQLITE_FULL | POSTGRES_DISK_FULL)
+    )
 }
 
 /// Is this error the database being away, rather than a statement being wrong?

@@ -1,4 +1,8 @@
 //! Fresh databases for tests, one of each kind.
+mod server;
+
+pub use server::PostgresServer;
+
 use crate::{Db, Pool, Settings};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, migrate::Migrator};
 use std::{future::Future, net::SocketAddr};

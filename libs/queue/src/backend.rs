@@ -22,7 +22,9 @@ impl Backend {
         if url.starts_with("sqlite:") {
             Ok(Self::Sqlite(Sqlite::open(url).await?))
         } else if url.starts_with("redis://") {
-            Ok(Self::Redis(Redis::open(url)?))
+            let redis = Redis::open(url)?;
+            redis.check().await?;
+            Ok(Self::Redis(redis))
         } else {
             Err(Error::Url)
         }

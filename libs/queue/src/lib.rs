@@ -61,10 +61,12 @@ pub struct Queue {
 
 impl Queue {
     /// Opens `sqlite:PATH` (made if need be) or `redis://HOST[:PORT][/DB]` (connected at the first
-    /// call, so that a service can start before its Redis).
+    /// call, so that a service can start before its Redis). A Redis that is there is asked whether jobs
+    /// are safe with it.
     ///
     /// # Errors
-    /// [`Error::Url`] for other URLs, or whatever keeps the file from being opened.
+    /// [`Error::Url`] for other URLs, [`Error::Refused`] or [`Error::Evicts`] when this Redis won't do, or
+    /// whatever keeps the file from being opened.
     pub async fn open(url: &str) -> Result<Self, Error> {
         Self::open_with(url, Options::default()).await
     }
@@ -173,8 +175,8 @@ impl Queue {
     }
 
     /// Forgets jobs that were done longer ago than this, and all but the newest
-    /// [`Options::keep_done`]; returns how many. Workers do the same by themselves with
-    /// [`Options::keep_done_for`].
+    /// [`Options::keep_done`]; and dead ones as the options say. Returns how many. Workers do the same by
+    /// themselves with [`Options::keep_done_for`].
     ///
     /// # Errors
     /// When the backend is away.

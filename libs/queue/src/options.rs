@@ -1,4 +1,5 @@
 //! The queue's timing and limits, with the values production uses as defaults.
+use crate::State;
 use std::time::Duration;
 
 /// Timing and limits. All processes that share a queue should use the same.
@@ -18,6 +19,9 @@ pub struct Options {
     /// How many done jobs of a queue are kept, the newest.
     pub keep_done: u64,
     pub keep_done_for: Duration,
+    /// How many dead jobs of a queue are kept, the newest, and for how long they can be replayed.
+    pub keep_dead: u64,
+    pub keep_dead_for: Duration,
     /// How long handlers may go on after the shutdown began; what isn't finished by then is
     /// handed back.
     pub drain: Duration,
@@ -33,6 +37,8 @@ impl Default for Options {
             unique_for: Duration::from_secs(24 * 3600),
             keep_done: 10_000,
             keep_done_for: Duration::from_secs(24 * 3600),
+            keep_dead: 10_000,
+            keep_dead_for: Duration::from_secs(90 * 24 * 3600),
             drain: Duration::from_secs(20),
         }
     }
@@ -47,6 +53,14 @@ impl Options {
             drain: time.mul_f64(0.75),
             ..Self::default()
         }
+    }
+
+    /// For the two states in which jobs end: how long they are kept, and how many of them.
+    pub(crate) fn kept(&self) -> [(State, Duration, u64); 2] {
+        [
+            (State::Done, self.keep_done_for, self.keep_done),
+            (State::Dead, self.keep_dead_for, self.keep_dead),
+        ]
     }
 
     /// How long to wait before the next attempt, `attempts` having failed: exponential with full

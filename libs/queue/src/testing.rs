@@ -8,14 +8,13 @@
 //! .await;
 //! # }
 //! ```
+mod server;
+
+pub use server::RedisServer;
+
 use crate::{Options, Queue};
 use sqlx::{Connection, SqliteConnection};
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +46,7 @@ pub struct Fresh {
     pub queue: Queue,
     pub url: String,
     server: Option<RedisServer>,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Fresh {
@@ -63,16 +62,15 @@ impl Fresh {
             queue,
             url,
             server: None,
-            _dir: dir,
+            _dir: Some(dir),
         }
     }
 
     /// # Panics
     /// When `redis-server` can't be started.
     pub async fn redis(options: Options) -> Self {
-        let dir = tempfile::tempdir().expect("a folder for the test's data");
-        let server = RedisServer::start(&dir);
-        let url = format!("redis://127.0.0.1:{}", server.port);
+        let server = RedisServer::start();
+        let url = server.url();
         let queue = Queue::open_with(&url, options)
             .await
             .expect("a URL of Redis");
@@ -80,7 +78,7 @@ impl Fresh {
             queue,
             url,
             server: Some(server),
-            _dir: dir,
+            _dir: None,
         };
         fresh.until_up().await;
         fresh
@@ -116,12 +114,8 @@ impl Fresh {
     /// # Panics
     /// When the backend is away.
     pub async fn empty(&self) {
-        if self.server.is_some() {
-            let client = redis::Client::open(self.url.as_str()).expect("a URL of Redis");
-            let mut redis = client.get_connection().expect("the test's Redis");
-            redis::cmd("FLUSHALL")
-                .exec(&mut redis)
-                .expect("an empty Redis");
+        if let Some(server) = &self.server {
+            server.empty();
         } else {
             let mut file = SqliteConnection::connect(&self.url)
                 .await
@@ -145,74 +139,4 @@ impl Fresh {
             sleep(Duration::from_millis(5)).await;
         }
     }
-}
-
-/// A Redis with an append-only file, as production has it.
-struct RedisServer {
-    port: u16,
-    dir: String,
-    process: Mutex<Child>,
-}
-
-impl RedisServer {
-    fn start(dir: &TempDir) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
-        let dir = dir.path().display().to_string();
-        let process = Mutex::new(spawn(port, &dir));
-        Self { port, dir, process }
-    }
-
-    fn run(&self) {
-        *self.process() = spawn(self.port, &self.dir);
-    }
-
-    fn kill(&self) {
-        let mut process = self.process();
-        // It may be gone already.
-        let _ = process.kill();
-        let _ = process.wait();
-    }
-
-    fn pid(&self) -> u32 {
-        self.process().id()
-    }
-
-    fn process(&self) -> std::sync::MutexGuard<'_, Child> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(port: u16, dir: &str) -> Child {
-    let start = || {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--dir", dir, "--save", "", "--appendonly", "yes"])
-            .stdout(Stdio::null())
-            .spawn()
-    };
-    if let Ok(process) = start() {
-        return process;
-    }
-    install();
-    start().expect("these tests need redis-server; install it, for example from redis.io")
-}
-
-/// Debian's package, where this may install one.
-fn install() {
-    let shell =
-        "test \"$(id -u)\" = 0 && apt-get update -qq && apt-get install -y -qq redis-server";
-    // If it fails, starting the server says what is missing.
-    let _ = Command::new("sh")
-        .args(["-c", shell])
-        .stdout(Stdio::null())
-        .status();
 }

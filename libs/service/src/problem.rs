@@ -127,6 +127,18 @@ impl Problem {
         .retry_after(1)
     }
 
+    /// 507: nothing more can be stored until somebody makes room. Logged once, as an error.
+    #[must_use]
+    pub fn storage_full(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, what, "request refused, a disk is full");
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "storage_full",
+            "There is no room to store this",
+        )
+        .detail(format!("{what} is full"))
+    }
+
     /// The finished answer to one request.
     pub(crate) fn render(&self, instance: &str, request_id: &str) -> Body {
         let body = ProblemBody {

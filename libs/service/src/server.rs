@@ -184,6 +184,9 @@ fn out_of_the_way(socket: &OwnedFd) -> Option<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(socket, number).ok()
 }
 
+/// How long a connection that has not said anything yet is kept open when the process leaves.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
 /// One listening socket and the connections it accepted.
 struct Listener {
     socket: TcpListener,
@@ -265,7 +268,10 @@ impl Listener {
     ) -> impl Future<Output = ()> + Send + 'static {
         let (router, readiness) = (self.router.clone(), self.readiness.clone());
         let peer = stream.peer_addr().ok().map(PeerAddress);
+        let asked = CancellationToken::new();
+        let first = asked.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            first.cancel();
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
@@ -279,10 +285,15 @@ impl Listener {
             .serve_connection(TokioIo::new(Box::pin(stream)), service);
         async move {
             let mut connection = pin!(connection);
+            // hyper takes a connection without a request for an idle one, even if the request is on its way.
+            let leave = async {
+                stop.cancelled().await;
+                tokio::time::timeout(FIRST_REQUEST, asked.cancelled()).await
+            };
             tokio::select! {
                 // Errors here are the client's: a reset, a timeout, bytes that aren't HTTP.
                 ended = connection.as_mut() => drop(ended),
-                () = stop.cancelled() => {
+                _ = leave => {
                     connection.as_mut().graceful_shutdown();
                     connection.await.ok();
                 }

@@ -130,8 +130,13 @@ impl Platform {
     /// The same where an earlier one has been, or with settings of its own.
     pub fn start_in(sandbox: Sandbox, env: &[(&str, &str)]) -> Self {
         let mut command = sandbox.command("up");
+        command.envs(env.iter().copied());
+        Self::start_as(command, sandbox)
+    }
+
+    /// The same by a command that becomes `seawall up` in this sandbox.
+    pub fn start_as(mut command: Command, sandbox: Sandbox) -> Self {
         let mut supervisor = command
-            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             // As a shell does, so that a signal to the group is what Ctrl-C in a terminal is.
             .process_group(0)
@@ -332,6 +337,17 @@ pub fn alive(pid: u32) -> bool {
 
 /// One HTTP request; status and body. An empty body is none, any other is JSON.
 pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let (status, _, body) = exchange(method, url, headers, body);
+    (status, body)
+}
+
+/// The same, with the head of the answer between the two, in lower case.
+pub fn exchange(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let path = if path.is_empty() { "/" } else { path };
@@ -354,7 +370,11 @@ pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    (status.expect("a status"), body.to_owned())
+    (
+        status.expect("a status"),
+        head.to_lowercase(),
+        body.to_owned(),
+    )
 }
 
 /// GET as JSON.

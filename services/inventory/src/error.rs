@@ -83,6 +83,9 @@ impl From<Error> for Problem {
                 "This order id is reserved for something else",
             ),
             Error::Order(e) => Self::unavailable("order", &*e),
+            Error::Database(e) if db::is_full(&e) => {
+                Self::storage_full("the inventory database", &*e)
+            }
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable("the inventory database", &*e)
             }

@@ -55,7 +55,8 @@ async fn batch(
     hold: Duration,
     reserves: &[Reserve],
 ) -> Result<Vec<Result<Reservation>>> {
-    let taken = store.reserve(reserves, db::now() + hold).await?;
+    let expires_at = db::now() + hold;
+    let taken = db::again(|| store.reserve(reserves, expires_at)).await?;
     let unknown: Vec<_> = reserves
         .iter()
         .map(|r| r.order_id)

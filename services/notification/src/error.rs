@@ -26,6 +26,9 @@ impl From<Error> for Problem {
                 "notification_not_found",
                 "There is no such notification",
             ),
+            Error::Database(e) if db::is_full(&e) => {
+                Self::storage_full("the notification database", &e)
+            }
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable("the notification database", &e)
             }

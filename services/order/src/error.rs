@@ -94,6 +94,7 @@ impl From<Error> for Problem {
             .detail("nothing was bought; order again with a new Idempotency-Key"),
             Error::TotalOutOfRange => Self::invalid("/quantity", "the total is out of range"),
             Error::Inventory(e) => Self::unavailable("inventory", &e),
+            Error::Database(e) if db::is_full(&e) => Self::storage_full("the order database", &*e),
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable("the order database", &*e)
             }

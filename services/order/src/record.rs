@@ -35,7 +35,7 @@ impl Recorder {
 
 async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Entry)>) -> Vec<Outcome> {
     let due = outbox.due();
-    match store.insert(&orders, due).await {
+    match db::again(|| store.insert(&orders, due)).await {
         Ok(new) => finish(&outbox, orders, new),
         // One order the database refuses must not take the others with it.
         Err(error) if orders.len() > 1 && !db::is_unavailable(&error) => {

@@ -18,6 +18,11 @@ pub struct Store {
     db: Db,
 }
 
+/// An event that nobody has acknowledged for so long is one that its consumer can't read.
+const STALE: Duration = Duration::from_secs(600);
+/// How often such an event is pushed.
+const RARELY: Duration = Duration::from_secs(300);
+
 /// What the outbox keeps of an event.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Entry {
@@ -276,9 +281,11 @@ impl Store {
     ) -> sqlx::Result<Vec<Delivery>> {
         let postgres = self.db.writer.is_postgres();
         with_db!(&self.db.writer, |pool| {
-            let mut claim = QueryBuilder::new("UPDATE outbox SET due_at = ");
-            claim.push_bind(now + again);
-            claim.push(" WHERE (event_id, queue) IN (SELECT event_id, queue FROM outbox WHERE due_at <= ").push_bind(now);
+            let mut claim = QueryBuilder::new("UPDATE outbox SET due_at = CASE WHEN created_at > ");
+            claim.push_bind(now - STALE);
+            claim.push(" THEN ").push_bind(now + again);
+            claim.push(" ELSE ").push_bind(now + again.max(RARELY));
+            claim.push(" END WHERE (event_id, queue) IN (SELECT event_id, queue FROM outbox WHERE due_at <= ").push_bind(now);
             for queue in except {
                 claim.push(" AND queue <> ").push_bind(queue);
             }

@@ -40,6 +40,11 @@ impl Link {
         })
     }
 
+    /// Host and port of the server.
+    pub fn place(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         self.query_within(RESPONSE_TIMEOUT, command).await
     }

@@ -2,6 +2,7 @@
 //!
 //! Everything a script does is bounded by the size of its batch, and nothing has to be set up:
 //! after a restart or a `FLUSHALL` the next call finds an empty queue and goes on.
+mod check;
 mod claims;
 mod link;
 mod record;
@@ -132,15 +133,8 @@ impl Redis {
             Option<String>,
             String,
         );
-        let set = match state {
-            State::Waiting => 2,
-            State::Running => 3,
-            State::Retrying => 4,
-            State::Done => 5,
-            State::Dead => 6,
-        };
         let mut call = Call::new(&self.scripts.list, queue);
-        call.arg(after.at).arg(&after.id).arg(limit).arg(set);
+        call.arg(after.at).arg(&after.id).arg(limit).arg(set(state));
         let found: Vec<Found> = call.run(&self.link).await?;
         let positioned = |(at, record, failed, last_error, result, id): Found| {
             let at = at as i64;
@@ -186,11 +180,13 @@ impl Redis {
     /// Forgets a batch of what needn't be kept; returns how many jobs that were. Unique keys expire
     /// by themselves.
     pub async fn trim(&self, queue: &str, options: &Options) -> Result<u64, Error> {
-        let mut call = Call::new(&self.scripts.trim, queue);
-        call.arg(millis(options.keep_done_for))
-            .arg(options.keep_done)
-            .arg(BATCH);
-        call.run(&self.link).await
+        let mut trimmed = 0;
+        for (state, kept_for, keep) in options.kept() {
+            let mut call = Call::new(&self.scripts.trim, queue);
+            call.arg(millis(kept_for)).arg(keep).arg(BATCH);
+            trimmed += call.arg(set(state)).run::<u64>(&self.link).await?;
+        }
+        Ok(trimmed)
     }
 }
 
@@ -213,6 +209,17 @@ impl Listener {
         if rung.is_err() {
             sleep(at_most).await;
         }
+    }
+}
+
+/// The place of a state's set among the keys of a script, counted from 1.
+fn set(state: State) -> u8 {
+    match state {
+        State::Waiting => 2,
+        State::Running => 3,
+        State::Retrying => 4,
+        State::Done => 5,
+        State::Dead => 6,
     }
 }
 

@@ -8,11 +8,11 @@ mod push;
 mod read;
 mod settle;
 
-use crate::{Error, Options};
+use crate::Error;
 use chrono::Utc;
 pub(crate) use poll::Listener;
 use sqlx::{
-    SqlitePool,
+    Connection as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{path::PathBuf, time::Duration};
@@ -73,6 +73,11 @@ fn single_connection() -> SqlitePoolOptions {
         .acquire_timeout(BUSY_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
+        // On a full disk SQLite ends the transaction by itself, which sqlx doesn't notice; it would
+        // refuse to begin another on this connection for ever.
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
         // A file doesn't hang up; the check would double the cost of a small statement.
         .test_before_acquire(false)
 }
@@ -136,7 +141,7 @@ fn in_future(duration: Duration) -> i64 {
     now().saturating_add(millis(duration))
 }
 
-/// When a done job is too old to be kept.
-fn kept_since(options: &Options) -> i64 {
-    now().saturating_sub(millis(options.keep_done_for))
+/// So long before now.
+fn ago(time: Duration) -> i64 {
+    now().saturating_sub(millis(time))
 }

@@ -1,6 +1,6 @@
 //! The life of a claim: taking jobs, keeping them, and recording how they ended. Also what moves
 //! jobs without a claim: rescue, replay and trimming.
-use super::{Sqlite, in_future, kept_since, millis, now, read};
+use super::{Sqlite, ago, in_future, millis, now, read};
 use crate::{
     Error, Options, State,
     claim::{BATCH, CRASH, Claim, Outcome, Rescue, Settlement, readable},
@@ -80,9 +80,9 @@ WHERE queue = ?1 AND id IN (SELECT id FROM jobs WHERE queue = ?1 AND state = 4 L
 
 const TRIM: &str = "
 DELETE FROM jobs WHERE queue = ?1 AND id IN (
-    SELECT id FROM (SELECT id FROM jobs WHERE queue = ?1 AND state = 3 AND at < ?2 LIMIT ?4)
+    SELECT id FROM (SELECT id FROM jobs WHERE queue = ?1 AND state = ?5 AND at < ?2 LIMIT ?4)
     UNION ALL
-    SELECT id FROM (SELECT id FROM jobs WHERE queue = ?1 AND state = 3
+    SELECT id FROM (SELECT id FROM jobs WHERE queue = ?1 AND state = ?5
                     ORDER BY at DESC, id DESC LIMIT ?4 OFFSET ?3))";
 
 const FORGET_KEYS: &str = "
@@ -220,20 +220,25 @@ impl Sqlite {
 
     /// Forgets a batch of what needn't be kept; returns how many jobs that were.
     pub async fn trim(&self, queue: &str, options: &Options) -> Result<u64, Error> {
-        let trimmed = sqlx::query(TRIM)
-            .bind(queue)
-            .bind(kept_since(options))
-            .bind(i64::try_from(options.keep_done).unwrap_or(i64::MAX))
-            .bind(BATCH_ROWS)
-            .execute(&self.writer)
-            .await?;
+        let mut trimmed = 0;
+        for (state, kept_for, keep) in options.kept() {
+            trimmed += sqlx::query(TRIM)
+                .bind(queue)
+                .bind(ago(kept_for))
+                .bind(i64::try_from(keep).unwrap_or(i64::MAX))
+                .bind(BATCH_ROWS)
+                .bind(read::code(state))
+                .execute(&self.writer)
+                .await?
+                .rows_affected();
+        }
         sqlx::query(FORGET_KEYS)
             .bind(queue)
             .bind(now())
             .bind(BATCH_ROWS)
             .execute(&self.writer)
             .await?;
-        Ok(trimmed.rows_affected())
+        Ok(trimmed)
     }
 }
 

@@ -5,4 +5,5 @@ mod common;
 mod crash;
 mod outage;
 mod push;
+mod settings;
 mod worker;

@@ -334,6 +334,41 @@ async fn done_jobs_are_trimmed_by_count_and_by_age() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_trimmed_by_count_and_by_age() {
+    let options = Options {
+        keep_dead: 100,
+        ..fast()
+    };
+    each_with(options, async |fresh| {
+        let queue = &fresh.queue;
+        let ids = jobs(700);
+        queue.push(QUEUE, &ids).await.unwrap();
+        let _worker = start(queue, 1, |_| async { Err(Failure::Drop(anyhow!("no"))) });
+        eventually("all have died and most are forgotten", async || {
+            let stats = stats(queue).await;
+            stats.waiting + stats.running == 0 && stats.dead == 100
+        })
+        .await;
+        assert!(
+            queue.job(QUEUE, ids[699].id).await.unwrap().is_some(),
+            "the newest stay"
+        );
+        assert!(queue.job(QUEUE, ids[0].id).await.unwrap().is_none());
+
+        // Done jobs and dead ones have their own times.
+        assert_eq!(queue.trim(QUEUE, Duration::ZERO).await.unwrap(), 0);
+        let forgets = Options {
+            keep_dead_for: Duration::ZERO,
+            ..options
+        };
+        let forgets = Queue::open_with(&fresh.url, forgets).await.unwrap();
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(forgets.trim(QUEUE, Duration::ZERO).await.unwrap(), 100);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn shutdown_finishes_what_it_can_and_hands_back_the_rest() {
     each_with(fast(), async |fresh| {
         let queue = &fresh.queue;

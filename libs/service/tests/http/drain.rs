@@ -68,6 +68,30 @@ async fn a_drain_serves_on_and_then_finishes_what_is_in_flight() {
     ended(running).await.expect("a clean stop");
 }
 
+/// Who got a connection gets an answer, even if it asks when nobody is let in any more.
+#[tokio::test]
+async fn a_connection_without_a_request_is_heard_before_it_is_closed() {
+    let running = start(Config {
+        drain_time: Duration::ZERO,
+        ..config()
+    })
+    .await;
+    let mut late = Connection::open(running.api).await;
+    // Answered, so the one before has been accepted, too.
+    get_path(running.api, "/").await;
+    let mut silent = Connection::open(running.api).await;
+    running.shutdown.cancel();
+    eventually("nobody is let in any more", async || {
+        TcpStream::connect(running.api).await.is_err()
+    })
+    .await;
+    late.send("GET / HTTP/1.1\r\nHost: shop\r\n\r\n").await;
+    let answer = late.reply().await.expect("an answer");
+    assert!(answer.status == 200 && answer.closes(), "{answer:?}");
+    silent.closed().await;
+    ended(running).await.expect("a clean stop");
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_off_and_the_stop_is_not_clean() {
     let running = start(Config {

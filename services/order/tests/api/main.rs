@@ -1,5 +1,6 @@
 //! The order service from outside, on SQLite and Postgres.
 mod cancel;
+mod full;
 mod inside;
 mod inventory;
 mod keys;

@@ -78,7 +78,7 @@ async fn end_the_others(admin: &mut PgConnection) {
     sqlx::query(end).execute(admin).await.expect("it ends them");
 }
 
-/// A failover ends all connections; what is under way may be refused for now, but is no fault of ours.
+/// A failover ends all connections; whoever orders next doesn't notice.
 #[tokio::test]
 async fn ended_connections_are_replaced() {
     postgres(&MIGRATIONS, async |db| {
@@ -93,21 +93,11 @@ async fn ended_connections_are_replaced() {
             .expect("one more connection");
         let shop = Replica::new(&db, &inventory.url).await;
         for round in 0..10 {
-            let key = format!("round-{round}");
             futures::future::join_all((0..8).map(|_| shop.get("/orders"))).await;
             end_the_others(&mut admin).await;
-            let started = Instant::now();
-            loop {
-                let answer = shop.buy(&key, &lanterns(1)).await;
-                if answer.status == 201 {
-                    break;
-                }
-                answer.expect_problem(503, "unavailable");
-                assert!(
-                    started.elapsed() < Duration::from_secs(10),
-                    "it doesn't come back"
-                );
-            }
+            let key = format!("round-{round}");
+            shop.buy(&key, &lanterns(1)).await.expect(201);
+            shop.get("/orders").await.expect(200);
         }
         assert_eq!(shop.rows().await, (10, 20));
     })

@@ -1,12 +1,18 @@
 //! Events: written with the order, delivered until they are acknowledged.
 use crate::support::{NOWHERE, Replica, eventually, inventory, lanterns};
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{INVENTORY_EVENTS, NOTIFICATION_EVENTS, event::Event, event::Kind};
-use db::testing::{each, replica};
+use db::{
+    Db,
+    testing::{each, replica},
+    with_db,
+};
 use order::MIGRATIONS;
 use queue::{Job, NewJob, Options, Queue, testing::Fresh};
 use serde_json::{Value, json};
 use service::testing::call_with;
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -60,6 +66,46 @@ impl Consumer {
             .map(|job| job.parse().expect("an event"))
             .collect()
     }
+}
+
+/// When each event is pushed again, by its queue.
+async fn due(db: &Db) -> HashMap<String, DateTime<Utc>> {
+    let select = "SELECT queue, due_at FROM outbox";
+    let rows: Vec<(String, DateTime<Utc>)> = with_db!(&db.writer, |pool| {
+        sqlx::query_as(select).fetch_all(pool).await.expect("rows")
+    });
+    rows.into_iter().collect()
+}
+
+/// An event its consumer can't read would be pushed every few seconds for ever.
+#[tokio::test]
+async fn an_event_that_nobody_acknowledges_is_pushed_rarely_in_the_end() {
+    each(&MIGRATIONS, async |db| {
+        let (inventory, queue) = (inventory().await, queue().await);
+        let quiet = Replica::new(&db, &inventory.url).await;
+        quiet.bought().await;
+        let now = db::now();
+        let (old, past) = (now - TimeDelta::minutes(11), now - TimeDelta::seconds(1));
+        with_db!(&db.writer, |pool| {
+            sqlx::query("UPDATE outbox SET due_at = $1, created_at = CASE WHEN queue = $2 THEN $3 ELSE created_at END")
+                .bind(past)
+                .bind(NOTIFICATION_EVENTS)
+                .bind(old)
+                .execute(pool)
+                .await
+                .map(drop)
+                .expect("it ages")
+        });
+        let _shop = Replica::delivering(&db, queue.queue.clone(), &inventory.url);
+        eventually("both are pushed", async || {
+            waiting(&queue.queue).await == [1, 1]
+        })
+        .await;
+        let due = due(&db).await;
+        assert!(due[NOTIFICATION_EVENTS] >= now + TimeDelta::minutes(5), "{due:?}");
+        assert!(due[INVENTORY_EVENTS] < now + TimeDelta::minutes(1), "{due:?}");
+    })
+    .await;
 }
 
 async fn acknowledge(shop: &Replica, queue: &str, events: &[Uuid]) {

@@ -1,4 +1,7 @@
 //! The binary: settings, start, stop.
+use db::testing::PostgresServer;
+use queue::testing::RedisServer;
+use serde_json::Value;
 use service::testing::{Process, expect_refused, expect_start_and_stop};
 use std::time::{Duration, Instant};
 
@@ -54,6 +57,51 @@ fn production_needs_a_secret() {
         status.success() && !printed.contains("hunter2"),
         "{printed}"
     );
+}
+
+/// Panics unless the start ends with one line that names the place and says what to do.
+fn expect_no_start(settings: &[(&str, &str)], place: &str, advice: &str) {
+    let (status, printed) = Process::start(BINARY, settings).ended();
+    assert_eq!(status.code(), Some(1), "{printed}");
+    let lines: Vec<Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("one JSON object a line"))
+        .filter(|line: &Value| line["level"] != "info")
+        .collect();
+    assert_eq!(lines.len(), 1, "{printed}");
+    let told = lines[0]["message"].as_str().expect("a message");
+    assert!(told.contains(place) && told.contains(advice), "{told}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert!(
+        !told.contains("Error {") && !told.contains("Error("),
+        "{told}"
+    );
+}
+
+#[test]
+fn servers_that_refuse_us_end_the_start() {
+    let postgres = PostgresServer::start();
+    let good = postgres.url("postgres");
+    let (_, place) = good.split_once('@').expect("a host");
+    let place = place.split('/').next().expect("a port");
+    let wrong_password = good.replacen(":test@", ":hunter2@", 1);
+    let advice = "check the user and the password in DATABASE_URL";
+    expect_no_start(&[("DATABASE_URL", &wrong_password)], place, advice);
+    let no_database = postgres.url("nowhere");
+    let advice = "create this database";
+    expect_no_start(&[("DATABASE_URL", &no_database)], place, advice);
+
+    let redis = RedisServer::with(&["--appendonly", "yes", "--requirepass", "right"]);
+    let advice = "check the user and the password in REDIS_URL";
+    let wrong = redis.url().replacen("//", "//:hunter2@", 1);
+    let place = redis.url().replacen("redis://", "", 1);
+    for url in [wrong, redis.url()] {
+        expect_no_start(&[("REDIS_URL", &url)], &place, advice);
+    }
+    let redis = RedisServer::with(&["--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"]);
+    let place = redis.url().replacen("redis://", "", 1);
+    let advice = "set its maxmemory-policy to noeviction";
+    expect_no_start(&[("REDIS_URL", &redis.url())], &place, advice);
 }
 
 #[test]
