@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the keys are read again; auth publishes one ten minutes before it signs.
 const REFRESH: Duration = Duration::from_secs(60);
+/// When they are read at first, and again after a failure.
+const SOON: Duration = Duration::from_secs(5);
 /// Between two reads for the sake of a token whose key isn't known.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tokens remembered as proven.
@@ -84,13 +86,18 @@ impl Identities {
 
     /// Keeps the keys fresh until stopped; while auth is away those that are known stay.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        // All processes start together; who needs a key before that asks for it.
+        let mut pause = SOON;
         loop {
-            let fresh = self.fetch().await.is_ok();
-            let pause = if fresh { REFRESH } else { PAUSE };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
             }
+            pause = if self.fetch().await.is_ok() {
+                REFRESH
+            } else {
+                SOON
+            };
         }
     }
 
