@@ -41,7 +41,7 @@ impl Shop {
         let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
         let mut env = vec![("REDIS_URL".to_owned(), redis.url())];
         env.extend(SOON.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        for database in ["order", "inventory", "notification"] {
+        for database in ["order", "inventory", "notification", "auth"] {
             wait(postgres.execute(&format!("CREATE DATABASE \"{database}\"")));
             let variable = format!("{}_DATABASE_URL", database.to_uppercase());
             env.push((variable, postgres.url(database)));
@@ -66,9 +66,7 @@ impl Shop {
 
     /// Pieces that are sold or set aside.
     pub fn taken(&self) -> i64 {
-        let url = format!("{}/api/stock", self.platform.url());
-        let (_, _, body) = exchange("GET", &url, &[], "");
-        let stock: Value = serde_json::from_str(&body).unwrap_or_default();
+        let (_, stock) = self.platform.call("GET", "/api/stock", &Value::Null);
         let items = stock["items"].as_array().cloned().unwrap_or_default();
         let count = |item: &Value| Some(item["sold"].as_i64()? + item["held"].as_i64()?);
         items.iter().filter_map(count).sum()
