@@ -28,14 +28,14 @@ pub struct Service {
 }
 
 /// Every service, the front door first.
-pub const SERVICES: [Service; 5] = [
+pub const SERVICES: [Service; 6] = [
     Service {
         name: "gateway",
         about: "The front door: console, routing, limits, retries",
         main: |args| service::run("gateway", args, gateway::run),
         api: None,
         ops: 10_007,
-        calls: &["order", "inventory", "notification", "worker"],
+        calls: &["order", "inventory", "notification", "image", "worker"],
         secrets: &["CHAOS_TOKEN"],
         database: false,
         queue: false,
@@ -76,6 +76,18 @@ pub const SERVICES: [Service; 5] = [
         database: true,
         queue: true,
         stage: 1,
+    },
+    Service {
+        name: "image",
+        about: "Pictures and their renditions",
+        main: |args| service::run("image", args, image::run),
+        api: Some(4),
+        ops: 10_004,
+        calls: &[],
+        secrets: &["CHAOS_TOKEN"],
+        database: false,
+        queue: false,
+        stage: 3,
     },
     Service {
         name: "worker",

@@ -11,7 +11,14 @@ use std::{
 };
 use support::{Platform, Sandbox, Signal, alive, eventually, get, http, post, send};
 
-const SERVICES: [&str; 5] = ["gateway", "order", "inventory", "notification", "worker"];
+const SERVICES: [&str; 6] = [
+    "gateway",
+    "order",
+    "inventory",
+    "notification",
+    "image",
+    "worker",
+];
 
 #[test]
 fn it_becomes_ready_and_says_what_runs_where() {

@@ -3,6 +3,7 @@
 //! Fields are only ever added, and a reader ignores what it doesn't know: old and new replicas run
 //! side by side during a rolling update. Requests from people are stricter, see the services.
 pub mod event;
+pub mod image;
 pub mod job;
 pub mod notification;
 pub mod order;

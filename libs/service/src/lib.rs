@@ -48,7 +48,7 @@ pub mod testing;
 pub use background::Background;
 pub use config::{AppEnv, Config, Secret};
 pub use extract::{Json, Path, Query};
-pub use layers::layers;
+pub use layers::{Uploads, layers, layers_with};
 pub use page::{Cursor, Page, Place};
 pub use problem::{Pointer, Problem, ProblemBody};
 pub use process::{Shutdown, main, run};

@@ -22,6 +22,9 @@ pub struct Config {
         default_value = "http://127.0.0.1:5002"
     )]
     pub notification_urls: Urls,
+    /// Replicas of image.
+    #[arg(long, env = "IMAGE_URLS", default_value = "http://127.0.0.1:5004")]
+    pub image_urls: Urls,
     /// Replicas of worker.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
@@ -31,6 +34,9 @@ pub struct Config {
     /// Requests passed on at once by one replica; more are refused with 503 at once, so that latency stays low.
     #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_in_flight: u32,
+    /// Uploads taken at once by one replica; more are refused with 503. Each may hold 5 MiB.
+    #[arg(long, env = "MAX_UPLOADS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_uploads: u32,
     #[command(flatten)]
     pub client: client::Settings,
     #[command(flatten)]

@@ -9,13 +9,21 @@ mod status;
 pub use config::Config;
 
 use axum::middleware::from_fn;
-use client::Upstream;
+use client::{Settings, Upstream};
+use contracts::image::MAX_FORM_BYTES;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use routes::Peer;
-use service::{Server, Shutdown};
-use std::{sync::Arc, time::Instant};
+use service::{Server, Shutdown, Uploads};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Semaphore;
+
+/// A picture takes its time: its turn and its decoding up to 10 s. A second try is for a replica that died.
+const UPLOAD_TRY: Duration = Duration::from_secs(12);
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -23,6 +31,8 @@ pub struct App {
     order: Upstream,
     inventory: Upstream,
     notification: Upstream,
+    image: Upstream,
+    uploads: Upstream,
     worker: Upstream,
     gateways: Option<Upstream>,
     in_flight: Arc<Semaphore>,
@@ -37,10 +47,17 @@ impl App {
     pub fn new(config: &Config, registry: &mut Registry) -> Self {
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
+        let patient = Settings {
+            call_try_timeout: UPLOAD_TRY,
+            call_deadline: UPLOAD_DEADLINE,
+            ..config.client.clone()
+        };
         Self {
             order: upstream("order", &config.order_urls),
             inventory: upstream("inventory", &config.inventory_urls),
             notification: upstream("notification", &config.notification_urls),
+            image: upstream("image", &config.image_urls),
+            uploads: Upstream::new("image-uploads", &config.image_urls, patient, &client),
             worker: upstream("worker", &config.worker_urls),
             gateways: config
                 .gateway_ops_urls
@@ -59,16 +76,19 @@ impl App {
             Peer::Order => &self.order,
             Peer::Inventory => &self.inventory,
             Peer::Notification => &self.notification,
+            Peer::Image => &self.image,
+            Peer::Uploads => &self.uploads,
             Peer::Worker => &self.worker,
         }
     }
 
     /// Every service behind the gateway, by name.
-    fn peers(&self) -> [(&'static str, &Upstream); 4] {
+    fn peers(&self) -> [(&'static str, &Upstream); 5] {
         [
             ("order", &self.order),
             ("inventory", &self.inventory),
             ("notification", &self.notification),
+            ("image", &self.image),
             ("worker", &self.worker),
         ]
     }
@@ -76,7 +96,13 @@ impl App {
 
 /// The public API.
 pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Router {
-    let router = service::layers(routes::routes(app), &config.service, registry);
+    let uploads = Uploads::new(routes::UPLOADS, MAX_FORM_BYTES, config.max_uploads);
+    let router = service::layers_with(
+        routes::routes(app),
+        &config.service,
+        Some(uploads),
+        registry,
+    );
     // Around everything, so that refused requests have the headers too.
     router.layer(from_fn(routes::harden))
 }

@@ -17,8 +17,11 @@ const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
 const PUT: MethodFilter = MethodFilter::PUT;
 
+/// The route whose bodies may be larger than others.
+pub const UPLOADS: &str = "/api/images";
+
 /// What is passed on, and to whom. A route that isn't here can't be reached from outside.
-const TABLE: [(&str, MethodFilter, Peer); 15] = [
+const TABLE: [(&str, MethodFilter, Peer); 18] = [
     ("/api/orders", GET.or(POST), Peer::Order),
     ("/api/orders/{id}", GET, Peer::Order),
     ("/api/orders/{id}/cancel", POST, Peer::Order),
@@ -28,6 +31,9 @@ const TABLE: [(&str, MethodFilter, Peer); 15] = [
     ("/api/stock", GET, Peer::Inventory),
     ("/api/notifications", GET, Peer::Notification),
     ("/api/notifications/{id}/resend", POST, Peer::Notification),
+    (UPLOADS, POST, Peer::Uploads),
+    ("/api/images/{id}", GET, Peer::Image),
+    ("/api/images/{id}/{size}", GET, Peer::Image),
     ("/api/job", POST, Peer::Worker),
     ("/api/jobs", GET.or(POST), Peer::Worker),
     ("/api/jobs/dead", GET, Peer::Worker),
@@ -42,6 +48,9 @@ pub enum Peer {
     Order,
     Inventory,
     Notification,
+    Image,
+    /// Image too, with more time for an answer.
+    Uploads,
     Worker,
 }
 

@@ -20,11 +20,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Nobody listens there.
 pub const NOWHERE: &str = "http://127.0.0.1:1";
-pub const SERVICES: [&str; 4] = ["order", "inventory", "notification", "worker"];
+pub const SERVICES: [&str; 5] = ["order", "inventory", "notification", "image", "worker"];
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 17] = [
+pub const PUBLIC: [(&str, &str, &str); 20] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -35,6 +35,9 @@ pub const PUBLIC: [(&str, &str, &str); 17] = [
     ("GET", "/api/stock", "inventory"),
     ("GET", "/api/notifications", "notification"),
     ("POST", "/api/notifications/{id}/resend", "notification"),
+    ("POST", "/api/images", "image"),
+    ("GET", "/api/images/{id}", "image"),
+    ("GET", "/api/images/{id}/{size}", "image"),
     ("POST", "/api/job", "worker"),
     ("GET", "/api/jobs", "worker"),
     ("POST", "/api/jobs", "worker"),
@@ -56,6 +59,11 @@ pub const INSIDE: [(&str, &str, &str); 9] = [
     ("GET", "/api/queues", "worker"),
     ("GET", "/api/metrics", "worker"),
 ];
+
+/// The path with its parameters filled in.
+pub fn real(path: &str) -> String {
+    path.replace("{id}", ID).replace("{size}", "256")
+}
 
 /// One request as a service got it.
 pub struct Seen {
