@@ -128,6 +128,11 @@ fn jpeg(bytes: &[u8]) -> Result<Header<'_>> {
     if frame.width.max(frame.height) > MAX_SIDE {
         return Err(Error::TooManyPixels);
     }
+    // A block of 8 x 8 takes a bit at least, and there is one for every four at the least.
+    let blocks = u64::from(frame.width.div_ceil(8)) * u64::from(frame.height.div_ceil(8));
+    if (bytes.len() as u64) * 8 < blocks / 4 {
+        return Err(Error::Broken);
+    }
     jpeg.decode_headers().map_err(broken)?;
     let size = (frame.width, frame.height);
     if jpeg.dimensions() != Some((size.0 as usize, size.1 as usize)) {
@@ -175,11 +180,11 @@ fn png(bytes: &[u8]) -> Result<Header<'_>> {
 }
 
 fn webp(bytes: &[u8]) -> Result<Header<'_>> {
-    let mut webp = WebPDecoder::new(Cursor::new(bytes)).map_err(broken)?;
-    webp.set_memory_limit(bytes.len());
-    if webp.is_animated() {
+    if markers::animated_webp(bytes) {
         return Err(Error::Animated);
     }
+    let mut webp = WebPDecoder::new(Cursor::new(bytes)).map_err(broken)?;
+    webp.set_memory_limit(bytes.len());
     let size = webp.dimensions();
     // The decoder takes the size of the picture proper for granted, which may not be that of the file.
     if markers::webp(bytes).is_some_and(|inner| inner != size) {

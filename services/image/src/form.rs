@@ -55,7 +55,9 @@ async fn read(body: Bytes, boundary: String) -> Result<Bytes> {
 
 fn refused(error: multer::Error) -> Error {
     Error::Form(match error {
-        multer::Error::NoMultipart | multer::Error::DecodeContentType(_) => Problem::new(
+        multer::Error::NoMultipart
+        | multer::Error::NoBoundary
+        | multer::Error::DecodeContentType(_) => Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not_multipart",
             "The body must be multipart/form-data",

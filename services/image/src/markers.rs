@@ -46,6 +46,15 @@ pub fn jpeg(bytes: &[u8]) -> Option<Frame> {
     }
 }
 
+/// Does a WebP file say that it holds more than one frame?
+pub fn animated_webp(bytes: &[u8]) -> bool {
+    const ANIMATION: u8 = 2;
+    let flags = bytes.get(12..).and_then(|b| b.strip_prefix(b"VP8X"));
+    flags
+        .and_then(|b| b.get(4))
+        .is_some_and(|flags| flags & ANIMATION != 0)
+}
+
 /// Width and height of the lossy picture in a WebP file, if it holds one.
 pub fn webp(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut rest = bytes.get(12..)?;

@@ -66,7 +66,6 @@ async fn names_of_files_are_not_looked_at() {
         "..\\..\\evil",
         "con.png",
         "a\u{202e}gpj.exe",
-        "nul\0byte",
         "%0d%0aX-Evil: 1",
         &long,
     ];
@@ -78,11 +77,12 @@ async fn names_of_files_are_not_looked_at() {
     }
     assert!(ids.iter().all(|id| *id == ids[0]));
     assert_eq!(replica.files().len(), 3);
-    // A line break ends the header, here as anywhere.
-    let split = form(&[("file", "a\r\nX-Evil: 1\r\n\r\n<html>", &file)]);
-    let answer = replica.post(&split).await;
-    assert!(!answer.headers.contains_key("x-evil"));
-    assert!(answer.status.is_client_error(), "{answer:?}");
+    // What ends a header or can't be in one is refused, here as anywhere.
+    for name in ["a\r\nX-Evil: 1\r\n\r\n<html>", "nul\0byte"] {
+        let answer = replica.post(&form(&[("file", name, &file)])).await;
+        assert!(!answer.headers.contains_key("x-evil"));
+        assert!(answer.status.is_client_error(), "{answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn files_beyond_five_mebibytes_are_refused() {
         .upload(&file)
         .await
         .expect_problem(413, "body_too_large");
-    let chunks = futures::stream::iter(vec![Ok::<_, std::io::Error>(file.clone()); 20]);
+    let chunks = futures::stream::iter(vec![Ok::<_, std::convert::Infallible>(file.clone()); 20]);
     let answer = replica.post_as(MULTIPART, Body::from_stream(chunks)).await;
     answer.expect_problem(413, "body_too_large");
     assert_eq!(replica.files().len(), 3);

@@ -24,7 +24,6 @@ const BOUNDARY: &str = "----boundary";
 
 /// One replica of image, and the folder it keeps pictures in.
 pub struct Replica {
-    pub app: App,
     pub router: Router,
     pub folder: Arc<TempDir>,
     registry: Registry,
@@ -65,9 +64,8 @@ impl Replica {
         let config = Config::try_parse_from(settings).expect("valid settings");
         let mut registry = telemetry::registry();
         let app = App::new(&config, &mut registry).expect("a folder");
-        let router = image::router(app.clone(), &config, &mut registry);
+        let router = image::router(app, &config, &mut registry);
         Self {
-            app,
             router,
             folder,
             registry,
