@@ -5,7 +5,12 @@ use crate::{
 };
 use procfs::process::Process as Proc;
 use service::testing::Process;
-use std::{borrow::Cow, io::Write as _, thread};
+use std::{
+    borrow::Cow,
+    io::Write as _,
+    thread,
+    time::{Duration, Instant},
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_image");
 /// How much the process may grow at its peak (RSS).
@@ -116,21 +121,23 @@ fn no_picture_takes_more_memory_than_there_is_to_spare() {
         );
         assert!(grown < LIMIT, "{what}: {} MiB", grown >> 20);
     }
-    // The largest that is taken, four at once: they wait for each other.
+    // The largest that is taken, four at once: they wait for each other, or give up.
     let largest = plain_png(8_000, 5_000, png::ColorType::Rgb, |_| {});
-    let taken = thread::scope(|scope| {
+    thread::scope(|scope| {
         let uploads = [(); 4].map(|()| scope.spawn(|| upload(image.api, &largest)));
-        let answers = uploads.map(|upload| upload.join().expect("no panic"));
-        for answer in &answers {
+        for answer in uploads.map(|upload| upload.join().expect("no panic")) {
             let status = answer.get(9..12);
             assert!(matches!(status, Some("201" | "503")), "{answer}");
         }
-        answers
-            .iter()
-            .filter(|a| a.starts_with("HTTP/1.1 201 "))
-            .count()
     });
-    assert!(taken > 0, "none was taken");
+    // Who gives up leaves the work behind: until it is done, there may be no turn for others.
+    let started = Instant::now();
+    while !upload(image.api, &jpeg(60, 60)).starts_with("HTTP/1.1 201 ") {
+        assert!(
+            started.elapsed() < Duration::from_secs(300),
+            "it does not recover"
+        );
+    }
     let grown = peak().saturating_sub(before);
     println!(
         "40 MP four times at once: peak {} MiB above the start",
