@@ -24,7 +24,7 @@ FROM rust AS build
 # Static binaries, so that the final images need no C library. With an explicit target this leaves out
 # macros and build scripts, which can't be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-ENV CARGO_BUILD="cargo build --locked --release --workspace --exclude seawall"
+ENV CARGO_BUILD="cargo build --locked --release --workspace --exclude seawall --features image/s3"
 # The dependencies, a layer of their own: the skeleton changes with a manifest or the lock file only, so a
 # change of our code finds this layer done.
 COPY --from=skeleton /src .
@@ -36,7 +36,7 @@ ARG REVISION
 RUN find libs services seawall -name '*.rs' -exec touch {} + \
  && export SEAWALL_VERSION="$VERSION" SEAWALL_REVISION="$REVISION" \
  && $CARGO_BUILD --target "$(rustc --print host-tuple)" \
- && mkdir /dist \
+ && mkdir /dist /pictures \
  && find "target/$(rustc --print host-tuple)/release" -maxdepth 1 -type f -executable -exec cp -t /dist {} +
 
 # No shell, no package manager, nothing to write to.
@@ -97,6 +97,19 @@ ENV LISTEN=0.0.0.0:5003
 EXPOSE 5003
 HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/auth", "healthcheck"]
 ENTRYPOINT ["/auth"]
+
+FROM service AS image
+LABEL org.opencontainers.image.title="seawall-image" \
+      org.opencontainers.image.description="Pictures and their renditions"
+COPY --from=build /dist/image /
+# A new volume belongs to whom its folder does.
+COPY --from=build --chown=65532:65532 /pictures /pictures
+ENV LISTEN=0.0.0.0:5004
+ENV IMAGE_STORE_URL=file:///pictures
+EXPOSE 5004
+VOLUME /pictures
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/image", "healthcheck"]
+ENTRYPOINT ["/image"]
 
 FROM service AS worker
 LABEL org.opencontainers.image.title="seawall-worker" \

@@ -190,6 +190,7 @@ mod tests {
         assert_eq!(ports("order-1"), (5000, 15000));
         assert_eq!(ports("inventory-2"), (5101, 15101));
         assert_eq!(ports("notification-1"), (5002, 15002));
+        assert_eq!(ports("image-1"), (5004, 15004));
         assert_eq!(ports("worker-1"), (5005, 9091));
         assert_eq!(ports("worker-2"), (5105, 9191));
     }

@@ -31,14 +31,21 @@ pub struct Service {
 pub const ACCOUNTS: &str = "auth";
 
 /// Every service, the front door first.
-pub const SERVICES: [Service; 6] = [
+pub const SERVICES: [Service; 7] = [
     Service {
         name: "gateway",
         about: "The front door: console, routing, limits, retries",
         main: |args| service::run("gateway", args, gateway::run),
         api: None,
         ops: 10_007,
-        calls: &["order", "inventory", "notification", "auth", "worker"],
+        calls: &[
+            "order",
+            "inventory",
+            "notification",
+            "auth",
+            "image",
+            "worker",
+        ],
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: false,
@@ -89,6 +96,18 @@ pub const SERVICES: [Service; 6] = [
         calls: &[],
         secrets: &["AUTH_KEY_SECRET", "IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
+        queue: false,
+        stage: 1,
+    },
+    Service {
+        name: "image",
+        about: "Pictures and their renditions",
+        main: |args| service::run("image", args, image::run),
+        api: Some(4),
+        ops: 10_004,
+        calls: &[],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
+        database: false,
         queue: false,
         stage: 3,
     },

@@ -11,12 +11,13 @@ use std::{
 };
 use support::{Platform, Sandbox, Signal, alive, eventually, get, http, post, send};
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "gateway",
     "order",
     "inventory",
     "notification",
     "auth",
+    "image",
     "worker",
 ];
 

@@ -5,6 +5,7 @@
 pub mod auth;
 mod email;
 pub mod event;
+pub mod image;
 pub mod job;
 pub mod notification;
 pub mod order;

@@ -15,18 +15,42 @@ use chrono::Utc;
 use futures::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use telemetry::Context;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 /// Header with the milliseconds the caller still waits.
 const DEADLINE: &str = "x-request-deadline-ms";
 const REQUEST_ID: &str = "x-request-id";
 
+/// A route that takes larger bodies than others, and so only a few at a time: they are in memory.
+#[derive(Clone)]
+pub struct Uploads {
+    route: &'static str,
+    max_body: usize,
+    slots: Arc<Semaphore>,
+}
+
+impl Uploads {
+    /// Bodies of up to `max_body` bytes for `route`, as the router has it, `at_once` of them.
+    #[must_use]
+    pub fn new(route: &'static str, max_body: usize, at_once: u32) -> Self {
+        Self {
+            route,
+            max_body,
+            slots: Arc::new(Semaphore::new(at_once as usize)),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Layer {
     metrics: Metrics,
     max_body: usize,
+    uploads: Option<Uploads>,
     body_timeout: Duration,
     /// None where a missing secret has stopped the start already.
     identity: Option<IdentityKey>,
@@ -34,9 +58,20 @@ struct Layer {
 
 /// Wraps a service's routes; registers the HTTP metrics.
 pub fn layers(router: Router, config: &Config, registry: &mut Registry) -> Router {
+    layers_with(router, config, None, registry)
+}
+
+/// [`layers`] for a service that takes uploads.
+pub fn layers_with(
+    router: Router,
+    config: &Config,
+    uploads: Option<Uploads>,
+    registry: &mut Registry,
+) -> Router {
     let layer = Layer {
         metrics: Metrics::register(registry),
         max_body: config.max_body_bytes,
+        uploads,
         body_timeout: config.body_timeout,
         identity: config.identity_key(),
     };
@@ -82,7 +117,17 @@ async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
     if let Err(problem) = http1::check(&request) {
         return closing(problem);
     }
-    let mut request = match buffer(layer, request).await {
+    let (max_body, slots) = match &layer.uploads {
+        Some(uploads) if is_for(uploads.route, &request) => {
+            (uploads.max_body, Some(&uploads.slots))
+        }
+        _ => (layer.max_body, None),
+    };
+    // Held until the answer is there: so long the body is in memory.
+    let Ok(_slot) = slots.map(|slots| slots.try_acquire()).transpose() else {
+        return closing(overloaded());
+    };
+    let mut request = match buffer(max_body, layer.body_timeout, request).await {
         Ok(request) => request,
         Err(problem) => return closing(problem),
     };
@@ -120,6 +165,21 @@ async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
     }
 }
 
+/// Does the request bring a body for this route?
+fn is_for(route: &str, request: &Request) -> bool {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.is_some_and(|m| m.as_str() == route) && !request.body().is_end_stream()
+}
+
+fn overloaded() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many uploads at once",
+    )
+    .retry_after(1)
+}
+
 /// The rest of the body may still be on the wire: don't take it for a next request.
 fn closing(problem: Problem) -> Response {
     let mut response = problem.into_response();
@@ -129,7 +189,7 @@ fn closing(problem: Problem) -> Response {
 }
 
 /// Reads the body within its limits of size and time, so that handlers never wait for a slow client.
-async fn buffer(layer: &Layer, request: Request) -> Result<Request, Problem> {
+async fn buffer(max_body: usize, patience: Duration, request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(Request::from_parts(parts, Body::empty()));
@@ -140,17 +200,12 @@ async fn buffer(layer: &Layer, request: Request) -> Result<Request, Problem> {
             "body_too_large",
             "The body is too large",
         )
-        .detail(format!("at most {} bytes are accepted", layer.max_body))
+        .detail(format!("at most {max_body} bytes are accepted"))
     };
-    if body.size_hint().lower() > layer.max_body as u64 {
+    if body.size_hint().lower() > max_body as u64 {
         return Err(too_large());
     }
-    match timeout(
-        layer.body_timeout,
-        Limited::new(body, layer.max_body).collect(),
-    )
-    .await
-    {
+    match timeout(patience, Limited::new(body, max_body).collect()).await {
         Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(

@@ -53,7 +53,7 @@ pub use extract::{Json, Path, Query};
 pub use identity::{
     Account, CLIENT_ADDRESS, ClientAddress, IDENTITY, Identity, IdentityKey, Operator, Scope,
 };
-pub use layers::layers;
+pub use layers::{Uploads, layers, layers_with};
 pub use page::{Cursor, Page, Place};
 pub use problem::{Pointer, Problem, ProblemBody};
 pub use process::{Shutdown, main, run};

@@ -47,6 +47,13 @@ impl DataFolder {
         Ok(format!("sqlite:{path}"))
     }
 
+    /// The `file:` URL of a folder in here.
+    pub fn folder(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.path.join(name);
+        let path = path.to_str().context("--data must be a UTF-8 path")?;
+        Ok(format!("file://{path}"))
+    }
+
     /// The file of a secret (32 random bytes in hex), made at the first call.
     pub fn secret(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.path.join("secrets").join(name);

@@ -49,6 +49,9 @@ pub fn environment(
         let database = env::var_os(own).unwrap_or_else(|| file.into());
         vars.push(("DATABASE_URL".into(), database));
     }
+    if service.name == "image" && !given("IMAGE_STORE_URL") {
+        vars.push(("IMAGE_STORE_URL".into(), data.folder("images")?.into()));
+    }
     if service.queue && !given("REDIS_URL") {
         vars.push(("QUEUE_DATABASE_URL".into(), data.sqlite("queue.db")?.into()));
     }

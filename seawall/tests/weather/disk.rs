@@ -1,8 +1,9 @@
 //! A disk that is full.
 use crate::{
     servers::{Load, SOON, Watch, alone, expect_prompt, wait},
-    support::{Platform, Sandbox, eventually, get},
+    support::{Platform, Sandbox, eventually},
 };
+use serde_json::Value;
 use sqlx::Connection as _;
 use std::{
     fs::{self, File},

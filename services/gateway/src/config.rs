@@ -25,6 +25,9 @@ pub struct Config {
     /// Replicas of auth.
     #[arg(long, env = "AUTH_URLS", default_value = "http://127.0.0.1:5003")]
     pub auth_urls: Urls,
+    /// Replicas of image.
+    #[arg(long, env = "IMAGE_URLS", default_value = "http://127.0.0.1:5004")]
+    pub image_urls: Urls,
     /// Replicas of worker.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
@@ -37,6 +40,9 @@ pub struct Config {
     /// Proxies of ours in a row before the gateway, whose X-Forwarded-For is believed.
     #[arg(long, env = "TRUSTED_PROXIES", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=10))]
     pub trusted_proxies: u8,
+    /// Uploads taken at once by one replica; more are refused with 503. Each may hold 5 MiB.
+    #[arg(long, env = "MAX_UPLOADS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_uploads: u32,
     #[command(flatten)]
     pub client: client::Settings,
     #[command(flatten)]

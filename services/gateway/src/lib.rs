@@ -13,13 +13,21 @@ pub use config::Config;
 pub use routes::{Access, Peer, TABLE};
 
 use axum::middleware::from_fn;
-use client::Upstream;
+use client::{Settings, Upstream};
+use contracts::image::MAX_FORM_BYTES;
 use identity::Identities;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
-use service::{Background, IdentityKey, Server, Shutdown};
-use std::{sync::Arc, time::Instant};
+use service::{Background, IdentityKey, Server, Shutdown, Uploads};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Semaphore;
+
+/// A picture takes its time: its turn and its decoding up to 10 s. A second try is for a replica that died.
+const UPLOAD_TRY: Duration = Duration::from_secs(12);
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -28,6 +36,8 @@ pub struct App {
     inventory: Upstream,
     notification: Upstream,
     auth: Upstream,
+    image: Upstream,
+    uploads: Upstream,
     worker: Upstream,
     gateways: Option<Upstream>,
     identities: Identities,
@@ -47,6 +57,11 @@ impl App {
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
         let auth = upstream("auth", &config.auth_urls);
+        let patient = Settings {
+            call_try_timeout: UPLOAD_TRY,
+            call_deadline: UPLOAD_DEADLINE,
+            ..config.client.clone()
+        };
         Self {
             identities: Identities::new(auth.clone()),
             key: config.service.identity_key(),
@@ -55,6 +70,8 @@ impl App {
             order: upstream("order", &config.order_urls),
             inventory: upstream("inventory", &config.inventory_urls),
             notification: upstream("notification", &config.notification_urls),
+            image: upstream("image", &config.image_urls),
+            uploads: Upstream::new("image-uploads", &config.image_urls, patient, &client),
             worker: upstream("worker", &config.worker_urls),
             gateways: config
                 .gateway_ops_urls
@@ -74,17 +91,20 @@ impl App {
             Peer::Inventory => &self.inventory,
             Peer::Notification => &self.notification,
             Peer::Auth => &self.auth,
+            Peer::Image => &self.image,
+            Peer::Uploads => &self.uploads,
             Peer::Worker => &self.worker,
         }
     }
 
     /// Every service behind the gateway, by name.
-    fn peers(&self) -> [(&'static str, &Upstream); 5] {
+    fn peers(&self) -> [(&'static str, &Upstream); 6] {
         [
             ("order", &self.order),
             ("inventory", &self.inventory),
             ("notification", &self.notification),
             ("auth", &self.auth),
+            ("image", &self.image),
             ("worker", &self.worker),
         ]
     }
@@ -92,7 +112,13 @@ impl App {
 
 /// The public API.
 pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Router {
-    let router = service::layers(routes::routes(app), &config.service, registry);
+    let uploads = Uploads::new(routes::UPLOADS, MAX_FORM_BYTES, config.max_uploads);
+    let router = service::layers_with(
+        routes::routes(app),
+        &config.service,
+        Some(uploads),
+        registry,
+    );
     // Around everything, so that refused requests have the headers too.
     router.layer(from_fn(routes::harden))
 }

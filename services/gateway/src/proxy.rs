@@ -5,7 +5,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE},
         request::Parts,
         uri::PathAndQuery,
     },
@@ -20,7 +20,14 @@ use uuid::Uuid;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What a client may tell a service; everything else ends here.
-const PASSED_ON: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY];
+const PASSED_ON: [HeaderName; 6] = [
+    ACCEPT,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    RANGE,
+];
 const PROBLEM: &str = "application/problem+json";
 
 /// Sends the request to `peer`, without the `/api` in front, and brings back its answer.

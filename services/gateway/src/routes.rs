@@ -18,8 +18,11 @@ const PATCH: Method = Method::PATCH;
 const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
 
+/// The route whose bodies may be larger than others.
+pub const UPLOADS: &str = "/api/images";
+
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 26] = [
+pub const TABLE: [(Method, &str, Peer, Access); 29] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -49,6 +52,9 @@ pub const TABLE: [(Method, &str, Peer, Access); 26] = [
     (PATCH, "/api/auth/me", Peer::Auth, Access::User),
     (GET, "/api/auth/users", Peer::Auth, Access::User),
     (GET, JWKS, Peer::Auth, Access::Anyone),
+    (POST, UPLOADS, Peer::Uploads, Access::User),
+    (GET, "/api/images/{id}", Peer::Image, Access::Anyone),
+    (GET, "/api/images/{id}/{size}", Peer::Image, Access::Anyone),
     (POST, "/api/job", Peer::Worker, Access::Operator),
     (GET, "/api/jobs", Peer::Worker, Access::Operator),
     (POST, "/api/jobs", Peer::Worker, Access::Operator),
@@ -68,6 +74,9 @@ pub enum Peer {
     Inventory,
     Notification,
     Auth,
+    Image,
+    /// Image too, with more time for an answer.
+    Uploads,
     Worker,
 }
 

@@ -68,6 +68,12 @@ impl Process {
         self
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Status and body of a path; none when nobody answers.
     pub fn get(&self, address: SocketAddr, path: &str) -> Option<(u16, String)> {
         exchange(address, "GET", path, "")

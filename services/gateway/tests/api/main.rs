@@ -1,5 +1,6 @@
 //! The gateway from outside, before services that answer as told.
 mod identity;
+mod images;
 mod openapi;
 mod proxy;
 mod replicas;

@@ -1,5 +1,5 @@
 //! Which routes there are, and which there must not be.
-use crate::support::{Gateway, ID, INSIDE, PUBLIC, Shop};
+use crate::support::{Gateway, INSIDE, PUBLIC, Shop, real};
 use axum::{Router, http::StatusCode, routing::get};
 use serde_json::{Value, json};
 use service::testing::{Answer, call_with};
@@ -8,7 +8,7 @@ use service::testing::{Answer, call_with};
 async fn each_public_route_reaches_its_service() {
     let shop = Shop::start().await;
     for (method, path, service) in PUBLIC {
-        let path = path.replace("{id}", ID);
+        let path = real(path);
         let answer = shop
             .gateway
             .call(method, &format!("{path}?limit=1&after=a%20b"), Value::Null)
@@ -33,7 +33,7 @@ async fn each_public_route_reaches_its_service() {
 async fn routes_of_the_inside_are_closed() {
     let shop = Shop::start().await;
     for (method, path, _) in INSIDE {
-        let path = path.replace("{id}", ID);
+        let path = real(path);
         // Without the prefix they must not be there either.
         for path in [path.as_str(), path.trim_start_matches("/api")] {
             let answer = shop.gateway.call(method, path, json!({})).await;
@@ -52,7 +52,7 @@ async fn routes_of_the_inside_are_closed() {
 async fn no_other_method_is_passed_on() {
     let shop = Shop::start().await;
     for (_, path, _) in PUBLIC {
-        let real = path.replace("{id}", ID);
+        let real = real(path);
         for method in [
             "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
         ] {

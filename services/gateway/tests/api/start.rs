@@ -21,6 +21,7 @@ fn bad_settings_stop_the_start() {
         ("GATEWAY_OPS_URLS", "http://127.0.0.1:99999"),
         ("MAX_IN_FLIGHT", "0"),
         ("MAX_IN_FLIGHT", "many"),
+        ("MAX_UPLOADS", "0"),
         ("CALL_DEADLINE", "3"),
         ("REUSE_PORT", "perhaps"),
         ("APP_ENV", "prod"),
@@ -54,6 +55,7 @@ fn the_metrics_have_the_agreed_names() {
         "ORDER_URLS",
         "INVENTORY_URLS",
         "NOTIFICATION_URLS",
+        "IMAGE_URLS",
         "WORKER_URLS",
     ];
     let gateway = Process::start(BINARY, &away.map(|name| (name, NOWHERE))).ready();

@@ -20,11 +20,18 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Nobody listens there.
 pub const NOWHERE: &str = "http://127.0.0.1:1";
-pub const SERVICES: [&str; 5] = ["order", "inventory", "notification", "auth", "worker"];
+pub const SERVICES: [&str; 6] = [
+    "order",
+    "inventory",
+    "notification",
+    "auth",
+    "image",
+    "worker",
+];
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 26] = [
+pub const PUBLIC: [(&str, &str, &str); 29] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -44,6 +51,9 @@ pub const PUBLIC: [(&str, &str, &str); 26] = [
     ("PATCH", "/api/auth/me", "auth"),
     ("GET", "/api/auth/users", "auth"),
     ("GET", "/api/.well-known/jwks.json", "auth"),
+    ("POST", "/api/images", "image"),
+    ("GET", "/api/images/{id}", "image"),
+    ("GET", "/api/images/{id}/{size}", "image"),
     ("POST", "/api/job", "worker"),
     ("GET", "/api/jobs", "worker"),
     ("POST", "/api/jobs", "worker"),
@@ -66,6 +76,11 @@ pub const INSIDE: [(&str, &str, &str); 10] = [
     ("GET", "/api/queues", "worker"),
     ("GET", "/api/metrics", "worker"),
 ];
+
+/// The path with its parameters filled in.
+pub fn real(path: &str) -> String {
+    path.replace("{id}", ID).replace("{size}", "256")
+}
 
 /// One request as a service got it.
 pub struct Seen {

@@ -5,6 +5,10 @@ use inventory::MIGRATIONS;
 use serde_json::json;
 use uuid::Uuid;
 
+/// Of the first product; the tests of image check that it is there.
+const PICTURE: &str =
+    "/api/images/960edd2d11e7d0524e42f8db3cb9500d8e10ef07a7a6e65f980fbafb1c9f3ffb";
+
 #[tokio::test]
 async fn the_first_products_are_there_from_the_start() {
     each(&MIGRATIONS, async |db| {
@@ -16,7 +20,7 @@ async fn the_first_products_are_there_from_the_start() {
         assert_eq!(
             shop.get("/products/PROD-001").await.expect(200),
             json!({"id": "PROD-001", "name": "Storm lantern", "price_minor": 2900, "currency": "EUR",
-                   "available": 10000, "image": null})
+                   "available": 10000, "image": PICTURE})
         );
         // A second start changes nothing.
         shop.set_stock("PROD-001", 7).await;

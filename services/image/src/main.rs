@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    service::main("image", image::run)
+}
