@@ -1,5 +1,5 @@
 //! Guessing passwords: how far one gets.
-use crate::support::{PASSWORD, Replica};
+use crate::support::{PASSWORD, Replica, sql};
 use auth::MIGRATIONS;
 use db::testing::{each, replica};
 use service::testing::Answer;
@@ -28,7 +28,11 @@ async fn a_thousand_guesses_at_one_account_reach_the_hash_ten_times() {
             };
             let answers = futures::future::join_all((0..50).map(guess)).await;
             for answer in answers {
-                assert!(matches!(answer.status.as_u16(), 401 | 429), "{answer:?}");
+                // 503: the database of a busy machine is behind, and nothing was hashed.
+                assert!(
+                    matches!(answer.status.as_u16(), 401 | 429 | 503),
+                    "{answer:?}"
+                );
             }
         }
         let hashed = one.logins("refused") + two.logins("refused");
@@ -145,6 +149,12 @@ async fn a_restart_keeps_the_count() {
                 .await
                 .expect(401);
         }
+        // So that the wait outlasts any start.
+        sql(
+            &db,
+            "UPDATE attempts SET blocked_until = blocked_until + 60000",
+        )
+        .await;
         drop(before);
         let after = Replica::new(&db).await;
         after.try_login("ada", PASSWORD).await.expect(429);

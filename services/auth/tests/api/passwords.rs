@@ -145,9 +145,9 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
             times.sort_unstable();
             times[times.len() / 2].as_secs_f64()
         });
-        // Without the hash of nobody the second would be nearly nothing.
+        // Without the hash of nobody the second would be a hundredth; the rest is for busy machines.
         assert!(
-            (0.5..2.0).contains(&(unknown / known)),
+            (0.2..5.0).contains(&(unknown / known)),
             "{known} and {unknown}"
         );
     })

@@ -93,8 +93,15 @@ impl Replica {
     }
 
     pub async fn refresh(&self, token: &str) -> Tokens {
-        let tokens = self.try_refresh(token).await.expect(200);
-        serde_json::from_value(tokens).expect("tokens")
+        // A busy machine's database may be behind; a repeat is safe.
+        let mut answer = self.try_refresh(token).await;
+        for _ in 0..50 {
+            if answer.status != 503 {
+                break;
+            }
+            answer = self.try_refresh(token).await;
+        }
+        serde_json::from_value(answer.expect(200)).expect("tokens")
     }
 
     pub async fn jwks(&self) -> Jwks {

@@ -1,6 +1,6 @@
 //! Logins a second, against the argon2 crate alone on the same cores, in turns in one run:
 //!
-//! `cargo run --release -p auth --example cost`
+//! `cargo run --release -p auth --example logins`
 //!
 //! A login here is all that a replica does for one, from the request to the answer, SQLite's commits
 //! included; only the network is left out.
