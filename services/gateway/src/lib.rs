@@ -1,5 +1,6 @@
 //! The front door: the one public address, and what stands between it and the services.
 mod config;
+mod live;
 mod metrics;
 mod openapi;
 mod proxy;
@@ -10,10 +11,11 @@ pub use config::Config;
 
 use axum::middleware::from_fn;
 use client::Upstream;
+use live::Live;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use routes::Peer;
-use service::{Server, Shutdown};
+use service::{Background, Server, Shutdown};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
@@ -24,10 +26,12 @@ pub struct App {
     inventory: Upstream,
     notification: Upstream,
     worker: Upstream,
+    commander: Upstream,
     gateways: Option<Upstream>,
     in_flight: Arc<Semaphore>,
     status: Arc<status::Recent>,
     openapi: Arc<openapi::Recent>,
+    live: Arc<Live>,
     metrics: Metrics,
     started: Instant,
 }
@@ -42,6 +46,7 @@ impl App {
             inventory: upstream("inventory", &config.inventory_urls),
             notification: upstream("notification", &config.notification_urls),
             worker: upstream("worker", &config.worker_urls),
+            commander: upstream("commander", &config.commander_urls),
             gateways: config
                 .gateway_ops_urls
                 .as_ref()
@@ -49,7 +54,8 @@ impl App {
             in_flight: Arc::new(Semaphore::new(config.max_in_flight as usize)),
             status: Arc::default(),
             openapi: Arc::default(),
-            metrics: Metrics::register(registry),
+            live: Arc::default(),
+            metrics: Metrics::register(registry, config.max_in_flight),
             started: Instant::now(),
         }
     }
@@ -60,16 +66,18 @@ impl App {
             Peer::Inventory => &self.inventory,
             Peer::Notification => &self.notification,
             Peer::Worker => &self.worker,
+            Peer::Commander => &self.commander,
         }
     }
 
     /// Every service behind the gateway, by name.
-    fn peers(&self) -> [(&'static str, &Upstream); 4] {
+    fn peers(&self) -> [(&'static str, &Upstream); 5] {
         [
             ("order", &self.order),
             ("inventory", &self.inventory),
             ("notification", &self.notification),
             ("worker", &self.worker),
+            ("commander", &self.commander),
         ]
     }
 }
@@ -81,6 +89,19 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
     router.layer(from_fn(routes::harden))
 }
 
+/// The background tasks of the gateway. Streams end when `shutdown` begins, so that nobody waits for them.
+#[must_use]
+pub fn background(app: &App, shutdown: Shutdown) -> Background {
+    let mut background = Background::default();
+    let app = app.clone();
+    background.spawn("live", |stop| async move {
+        live::run(&app, &shutdown).await;
+        stop.cancelled().await;
+        Ok(())
+    });
+    background
+}
+
 /// Runs the gateway until shutdown.
 ///
 /// # Errors
@@ -88,8 +109,10 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     let app = App::new(&config, &mut registry);
+    let background = background(&app, shutdown.clone());
     let router = router(app, &config, &mut registry);
     Server::new(config.listen, config.service, registry)
+        .background(background)
         .serve(router, shutdown)
         .await
 }

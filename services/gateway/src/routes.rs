@@ -1,5 +1,5 @@
 //! Every public route: those of the services behind, and the gateway's own.
-use crate::{App, proxy, status::Status};
+use crate::{App, live, proxy, status::Status};
 use axum::{
     Router,
     extract::{Request, State},
@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
     routing::{MethodFilter, get, on},
 };
-use service::Json;
+use service::{Json, Problem, ProblemBody};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
@@ -18,7 +18,7 @@ const POST: MethodFilter = MethodFilter::POST;
 const PUT: MethodFilter = MethodFilter::PUT;
 
 /// What is passed on, and to whom. A route that isn't here can't be reached from outside.
-const TABLE: [(&str, MethodFilter, Peer); 15] = [
+const TABLE: [(&str, MethodFilter, Peer); 18] = [
     ("/api/orders", GET.or(POST), Peer::Order),
     ("/api/orders/{id}", GET, Peer::Order),
     ("/api/orders/{id}/cancel", POST, Peer::Order),
@@ -34,6 +34,9 @@ const TABLE: [(&str, MethodFilter, Peer); 15] = [
     ("/api/jobs/dead/retry", POST, Peer::Worker),
     ("/api/jobs/{id}", GET, Peer::Worker),
     ("/api/jobs/{id}/retry", POST, Peer::Worker),
+    ("/api/ops/state", GET, Peer::Commander),
+    ("/api/ops/journal", GET, Peer::Commander),
+    ("/api/ops/kill", POST, Peer::Commander),
 ];
 
 /// The service behind a route.
@@ -43,6 +46,7 @@ pub enum Peer {
     Inventory,
     Notification,
     Worker,
+    Commander,
 }
 
 pub fn routes(app: App) -> Router {
@@ -64,7 +68,9 @@ pub fn routes(app: App) -> Router {
 }
 
 fn own() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(status))
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(watch))
 }
 
 /// The documentation of the gateway's own routes.
@@ -85,6 +91,18 @@ pub fn is_public(method: Method, path: &str) -> bool {
 #[utoipa::path(get, path = "/api/status", tag = "platform", responses((status = 200, body = Status)))]
 async fn status(State(app): State<App>) -> Json<Status> {
     Json(app.status.get(&app).await)
+}
+
+/// The platform as it changes, as server-sent events.
+///
+/// `state`, what `/api/ops/state` answers: at once, at each change, and about every second.
+/// `journal`: each entry of the journal that is new or has another outcome.
+#[utoipa::path(get, path = "/api/ops/live", tag = "ops", responses(
+    (status = 200, description = "Goes on until the client hangs up", content_type = "text/event-stream"),
+    (status = 503, body = ProblemBody, description = "`too_many_viewers`; `unavailable`", content_type = "application/problem+json"),
+))]
+async fn watch(State(app): State<App>) -> Result<Response, Problem> {
+    live::stream(&app).await
 }
 
 async fn openapi(State(app): State<App>) -> Response {

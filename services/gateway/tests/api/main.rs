@@ -1,4 +1,5 @@
 //! The gateway from outside, before services that answer as told.
+mod live;
 mod openapi;
 mod proxy;
 mod replicas;
