@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(ports("notification-1"), (5002, 15002));
         assert_eq!(ports("worker-1"), (5005, 9091));
         assert_eq!(ports("worker-2"), (5105, 9191));
+        assert_eq!(ports("commander-1"), (5006, 15006));
     }
 
     #[tokio::test]

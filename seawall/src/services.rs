@@ -23,22 +23,25 @@ pub struct Service {
     pub database: bool,
     /// Whether it uses the queue.
     pub queue: bool,
+    /// Whether it may use the supervisor's control socket.
+    pub control: bool,
     /// When it leaves at the end: callers before those they call, stage by stage.
     pub stage: u8,
 }
 
 /// Every service, the front door first.
-pub const SERVICES: [Service; 5] = [
+pub const SERVICES: [Service; 6] = [
     Service {
         name: "gateway",
         about: "The front door: console, routing, limits, retries",
         main: |args| service::run("gateway", args, gateway::run),
         api: None,
         ops: 10_007,
-        calls: &["order", "inventory", "notification", "worker"],
+        calls: &["order", "inventory", "notification", "worker", "commander"],
         secrets: &["CHAOS_TOKEN"],
         database: false,
         queue: false,
+        control: false,
         stage: 0,
     },
     Service {
@@ -51,6 +54,7 @@ pub const SERVICES: [Service; 5] = [
         secrets: &["ORDER_ID_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 2,
     },
     Service {
@@ -63,6 +67,7 @@ pub const SERVICES: [Service; 5] = [
         secrets: &["CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 3,
     },
     Service {
@@ -75,6 +80,7 @@ pub const SERVICES: [Service; 5] = [
         secrets: &["CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 1,
     },
     Service {
@@ -88,6 +94,21 @@ pub const SERVICES: [Service; 5] = [
         secrets: &["CHAOS_TOKEN"],
         database: false,
         queue: true,
+        control: false,
+        stage: 1,
+    },
+    Service {
+        name: "commander",
+        about: "Every replica in view, kills on purpose, their journal",
+        main: |args| service::run("commander", args, commander::run),
+        api: Some(6),
+        ops: 10_006,
+        // Of the gateways it reads the metrics alone.
+        calls: &["gateway", "worker"],
+        secrets: &["CHAOS_TOKEN"],
+        database: true,
+        queue: false,
+        control: true,
         stage: 1,
     },
 ];

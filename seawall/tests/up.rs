@@ -11,7 +11,14 @@ use std::{
 };
 use support::{Platform, Sandbox, Signal, alive, eventually, get, http, post, send};
 
-const SERVICES: [&str; 5] = ["gateway", "order", "inventory", "notification", "worker"];
+const SERVICES: [&str; 6] = [
+    "gateway",
+    "order",
+    "inventory",
+    "notification",
+    "worker",
+    "commander",
+];
 
 #[test]
 fn it_becomes_ready_and_says_what_runs_where() {
@@ -147,7 +154,7 @@ fn ctrl_c_drains_callers_before_those_they_call() {
         .collect();
     let stage = |name: &&str| match name.split('-').next() {
         Some("gateway") => 0,
-        Some("worker" | "notification") => 1,
+        Some("worker" | "notification" | "commander") => 1,
         Some("order") => 2,
         _ => 3,
     };

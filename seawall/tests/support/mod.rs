@@ -125,8 +125,14 @@ impl Platform {
 
     /// The same where an earlier one has been, or with settings of its own.
     pub fn start_in(sandbox: Sandbox, env: &[(&str, &str)]) -> Self {
+        Self::start_with(sandbox, &[], env)
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(sandbox: Sandbox, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = sandbox.command("up");
         let mut supervisor = command
+            .args(args)
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
             // As a shell does, so that a signal to the group is what Ctrl-C in a terminal is.
