@@ -153,10 +153,11 @@ impl Viewer {
         self.events.push_back(event("state", &latest.state));
         if let Some(seen) = &self.seen {
             // An entry that has changed is told again.
-            let is_new =
-                |entry: &&Box<RawValue>| !seen.journal.iter().any(|old| old.get() == entry.get());
-            for entry in latest.journal.iter().rev().filter(is_new) {
-                self.events.push_back(event("journal", entry));
+            let told = |entry: &RawValue| seen.journal.iter().any(|old| old.get() == entry.get());
+            for entry in latest.journal.iter().rev() {
+                if !told(entry) {
+                    self.events.push_back(event("journal", entry));
+                }
             }
         }
         self.seen = Some(latest);

@@ -26,7 +26,7 @@ async fn a_kill_is_noted_carried_out_and_seen_to_heal() {
             state["services"][0]["replicas"][1]["state"] == "starting"
         })
         .await;
-        assert_eq!(commander.journal().await, [entry.clone()]);
+        assert_eq!(commander.journal().await, std::slice::from_ref(&entry));
         supervisor.ready("order-2");
         let done = commander.until("done").await;
         assert_eq!(done["id"], entry["id"]);

@@ -44,7 +44,7 @@ async fn every_replica_shows_with_its_state() {
                 ["worker-2", "starting", 1, false, "127.0.0.1:5020"],
             ])
         );
-        let mut rest = state.clone();
+        let mut rest = state;
         for field in ["services", "at", "version"] {
             assert!(!rest[field].take().is_null(), "{field} is missing");
         }

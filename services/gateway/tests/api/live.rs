@@ -3,14 +3,14 @@ use crate::support::{Gateway, NOWHERE, Stub};
 use axum::{
     Router,
     body::{Body, BodyDataStream},
-    extract::{Query, State},
+    extract::State,
     http::{Request, StatusCode, header::CONTENT_TYPE},
     response::IntoResponse as _,
     routing::get,
 };
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use service::{Json, testing::Process};
+use service::{Json, Query, testing::Process};
 use std::{
     collections::HashMap,
     io::{Read as _, Write as _},
