@@ -204,6 +204,8 @@ async fn viewers_are_counted() {
     for _ in 0..64 {
         viewers.push(Viewer::of(&gateway).await);
     }
+    let (status, _) = Viewer::attempt(&gateway).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let refused = gateway.get("/api/ops/live").await;
     refused.expect_problem(503, "too_many_viewers");
     assert_eq!(refused.headers["retry-after"], "5");
