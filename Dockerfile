@@ -111,6 +111,15 @@ VOLUME /pictures
 HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/image", "healthcheck"]
 ENTRYPOINT ["/image"]
 
+FROM service AS commander
+LABEL org.opencontainers.image.title="seawall-commander" \
+      org.opencontainers.image.description="Sees the platform, breaks it on purpose, keeps the journal"
+COPY --from=build /dist/commander /
+ENV LISTEN=0.0.0.0:5006
+EXPOSE 5006
+HEALTHCHECK --interval=3s --timeout=5s --start-period=30s --retries=3 CMD ["/commander", "healthcheck"]
+ENTRYPOINT ["/commander"]
+
 FROM service AS worker
 LABEL org.opencontainers.image.title="seawall-worker" \
       org.opencontainers.image.description="Background jobs and cron"

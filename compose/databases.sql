@@ -18,8 +18,12 @@ CREATE DATABASE notification OWNER notification;
 CREATE ROLE auth LOGIN PASSWORD :'password';
 CREATE DATABASE auth OWNER auth;
 
+\getenv password COMMANDER_DATABASE_PASSWORD
+CREATE ROLE commander LOGIN PASSWORD :'password';
+CREATE DATABASE commander OWNER commander;
+
 -- By default everybody may connect everywhere.
-REVOKE ALL ON DATABASE "order", inventory, notification, auth, postgres, template1 FROM PUBLIC;
+REVOKE ALL ON DATABASE "order", inventory, notification, auth, commander, postgres, template1 FROM PUBLIC;
 
 \getenv password MONITOR_DATABASE_PASSWORD
 CREATE ROLE monitor LOGIN PASSWORD :'password';

@@ -1,7 +1,6 @@
 //! The one binary: `up` runs the whole platform, each service is a subcommand of its own.
 mod bench;
 mod cli;
-mod control;
 mod doctor;
 mod http;
 mod operator;

@@ -1,10 +1,8 @@
 //! An operator's access token, for the commands that look after a platform.
-use crate::{
-    control::{Client, State},
-    http, services,
-};
+use crate::{http, services};
 use ::http::header::AUTHORIZATION;
 use anyhow::{Context as _, bail, ensure};
+use control::{Client, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{env, fs, path::Path};
@@ -32,9 +30,8 @@ async fn owned(data: &Path) -> anyhow::Result<String> {
         "needs the operator: set OPERATOR_PASSWORD, or give the platform's folder with --data";
     let secret = secret(data).context(needs)?;
     let header = (AUTHORIZATION, &*format!("Bearer {secret}"));
-    let replicas = Client::new(data).list().await.context(needs)?;
-    let ready =
-        |r: &crate::control::Replica| r.service == services::ACCOUNTS && r.state == State::Ready;
+    let replicas = Client::of(data).list().await.context(needs)?;
+    let ready = |r: &control::Replica| r.service == services::ACCOUNTS && r.state == State::Ready;
     let mut last = None;
     for replica in replicas.into_iter().filter(ready) {
         let path = format!("{}/auth/token", replica.api);

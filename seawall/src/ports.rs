@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(ports("image-1"), (5004, 15004));
         assert_eq!(ports("worker-1"), (5005, 9091));
         assert_eq!(ports("worker-2"), (5105, 9191));
+        assert_eq!(ports("commander-1"), (5006, 15006));
     }
 
     #[tokio::test]

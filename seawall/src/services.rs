@@ -23,6 +23,8 @@ pub struct Service {
     pub database: bool,
     /// Whether it uses the queue.
     pub queue: bool,
+    /// Whether it may use the supervisor's control socket.
+    pub control: bool,
     /// When it leaves at the end: callers before those they call, stage by stage.
     pub stage: u8,
 }
@@ -31,7 +33,7 @@ pub struct Service {
 pub const ACCOUNTS: &str = "auth";
 
 /// Every service, the front door first.
-pub const SERVICES: [Service; 7] = [
+pub const SERVICES: [Service; 8] = [
     Service {
         name: "gateway",
         about: "The front door: console, routing, limits, retries",
@@ -45,10 +47,12 @@ pub const SERVICES: [Service; 7] = [
             "auth",
             "image",
             "worker",
+            "commander",
         ],
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: false,
+        control: false,
         stage: 0,
     },
     Service {
@@ -61,6 +65,7 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["ORDER_ID_SECRET", "IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 2,
     },
     Service {
@@ -73,6 +78,7 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 3,
     },
     Service {
@@ -85,6 +91,7 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: true,
+        control: false,
         stage: 1,
     },
     Service {
@@ -97,6 +104,7 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["AUTH_KEY_SECRET", "IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: false,
+        control: false,
         stage: 1,
     },
     Service {
@@ -109,6 +117,7 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: false,
+        control: false,
         stage: 3,
     },
     Service {
@@ -122,6 +131,21 @@ pub const SERVICES: [Service; 7] = [
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: false,
         queue: true,
+        control: false,
+        stage: 1,
+    },
+    Service {
+        name: "commander",
+        about: "Every replica in view, kills on purpose, their journal",
+        main: |args| service::run("commander", args, commander::run),
+        api: Some(6),
+        ops: 10_006,
+        // Of the gateways it reads the metrics alone.
+        calls: &["gateway", "worker"],
+        secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
+        database: true,
+        queue: false,
+        control: true,
         stage: 1,
     },
 ];

@@ -11,7 +11,7 @@ use std::{
 };
 use support::{Platform, Sandbox, Signal, alive, eventually, get, http, post, send};
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "gateway",
     "order",
     "inventory",
@@ -19,6 +19,7 @@ const SERVICES: [&str; 7] = [
     "auth",
     "image",
     "worker",
+    "commander",
 ];
 
 #[test]
@@ -155,7 +156,7 @@ fn ctrl_c_drains_callers_before_those_they_call() {
         .collect();
     let stage = |name: &&str| match name.split('-').next() {
         Some("gateway") => 0,
-        Some("worker" | "notification") => 1,
+        Some("worker" | "notification" | "commander") => 1,
         Some("order") => 2,
         _ => 3,
     };

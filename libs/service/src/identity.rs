@@ -97,11 +97,7 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match identity(parts) {
             Identity::Anonymous => Err(Problem::unauthorized()),
-            Identity::User(_) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "Only an operator may do this",
-            )),
+            Identity::User(_) => Err(Problem::forbidden()),
             Identity::Operator(id) => Ok(Self(id)),
         }
     }

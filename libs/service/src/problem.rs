@@ -103,6 +103,16 @@ impl Problem {
         )
     }
 
+    /// 403: only an operator may do this.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Only an operator may do this",
+        )
+    }
+
     /// 500: a fault of ours. Logs it, here and once, and tells the caller nothing.
     #[must_use]
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {

@@ -14,6 +14,7 @@
 mod context;
 mod log;
 mod metrics;
+pub mod openmetrics;
 
 pub use context::Context;
 pub use metrics::registry;

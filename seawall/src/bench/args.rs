@@ -1,7 +1,7 @@
 //! The command line of `seawall bench`.
 use super::collect::Patience;
-use crate::control::Signal;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use control::Signal;
 use serde::{Serialize, Serializer};
 use std::{path::PathBuf, time::Duration};
 

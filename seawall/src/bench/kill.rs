@@ -1,6 +1,6 @@
 //! Kills replicas while the load runs, one at a time, and takes the time until each is replaced.
 use super::usage::Meter;
-use crate::control::{Client, Replica, Signal, State};
+use control::{Client, Replica, Signal, State};
 use rand::{SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};

@@ -29,8 +29,8 @@ mod usage;
 
 pub use args::Args;
 
-use crate::control::Client;
 use anyhow::Context as _;
+use control::Client;
 use report::Report;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{path::Path, process::ExitCode};
@@ -55,7 +55,7 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
     }
     if let Some(time) = args.idle {
         let mut report = Report::new(args);
-        let control = Client::new(&args.platform.data);
+        let control = Client::of(&args.platform.data);
         report.idle = Some(usage::idle(&control, time).await?);
         return Ok(report);
     }

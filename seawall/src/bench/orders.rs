@@ -14,9 +14,9 @@ use super::{
     slice::{Slice, slices},
     usage::{self, Meter},
 };
-use crate::control::Client;
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
+use control::Client;
 use std::{
     ops::Range,
     sync::{Arc, Mutex},
@@ -75,7 +75,7 @@ impl<'a> Bench<'a> {
         let load = &args.load;
         let slices = slices(load)?;
         if args.kills.kill_every.is_some() {
-            let control = Client::new(&args.platform.data);
+            let control = Client::of(&args.platform.data);
             kill::check(&control, args.kills.kill.as_deref()).await?;
         }
         let orders = slices.iter().map(|slice| slice.orders).sum();
@@ -110,7 +110,7 @@ impl<'a> Bench<'a> {
     }
 
     fn control(&self) -> Client {
-        Client::new(&self.args.platform.data)
+        Client::of(&self.args.platform.data)
     }
 
     /// Sends every slice, and reports those that count.

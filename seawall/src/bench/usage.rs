@@ -1,6 +1,6 @@
 //! CPU time and memory of the platform's processes on this machine.
-use crate::control::{Client, Replica};
 use anyhow::Context as _;
+use control::{Client, Replica};
 use nix::{
     time::{ClockId, clock_getcpuclockid},
     unistd::Pid,
@@ -65,7 +65,7 @@ struct Reading {
 impl Meter {
     pub fn new(data: &Path) -> Self {
         Self {
-            control: Client::new(data),
+            control: Client::of(data),
             clocks: Mutex::default(),
         }
     }

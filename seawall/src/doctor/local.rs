@@ -1,12 +1,10 @@
 //! What can be checked only on the machine the platform runs on.
-use super::openmetrics;
-use crate::{
-    control::{Replica, State},
-    http, ports,
-};
+use crate::{http, ports};
 use anyhow::{Context as _, bail, ensure};
+use control::{Replica, State};
 use serde_json::Value;
 use std::{fs, path::Path};
+use telemetry::openmetrics;
 
 /// With less space than this left, databases and logs are about to fail, bytes.
 const LITTLE_SPACE: u64 = 512 << 20;
@@ -83,6 +81,6 @@ pub async fn metrics(replica: &Replica) -> anyhow::Result<String> {
     let answer = http::get(&format!("{}/metrics", replica.ops), &[]).await?;
     ensure!(answer.status == 200, "{answer}");
     let text = std::str::from_utf8(&answer.body).context("not UTF-8")?;
-    let samples = openmetrics::samples(text).context("not OpenMetrics")?;
-    Ok(format!("{samples} samples"))
+    let samples = openmetrics::parse(text).context("not OpenMetrics")?;
+    Ok(format!("{} samples", samples.len()))
 }

@@ -1,10 +1,10 @@
 //! `seawall doctor`: is everything well, and if not, what to do about it.
 mod local;
-mod openmetrics;
 mod order;
 
-use crate::{control::Client, http, operator, ports::Layout};
+use crate::{http, operator, ports::Layout};
 use anyhow::{Context as _, ensure};
+use control::Client;
 use serde_json::Value;
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn this_machine(args: &Args, report: &mut Report) {
     let hint = "it is made by `seawall up` and needs space; give another with --data";
     report.check("data folder", hint, local::data_folder(&args.data));
-    let replicas = Client::new(&args.data).list().await;
+    let replicas = Client::of(&args.data).list().await;
     let Ok(replicas) = replicas else {
         let hint = "start the platform with `seawall up`, or give its folder with --data";
         report.check("supervisor", hint, local::supervisor_is_away(&args.data));

@@ -1,6 +1,6 @@
 //! What happens to replicas, and how people are told.
 use super::replica::DRAIN_LIMIT;
-use crate::control::Signal;
+use control::Signal;
 use std::{fmt, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
 
 /// Something that happened to a replica.

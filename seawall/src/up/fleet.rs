@@ -1,12 +1,9 @@
 //! All replicas together: their start, their end, and what clients ask about them.
 use super::{Args, data::DataFolder, event::Event, logs::LogFile, replica::Replica, settings};
-use crate::{
-    control::{Request, Response, State},
-    ports::Place,
-    services::SERVICES,
-};
+use crate::{ports::Place, services::SERVICES};
+use control::{Request, Response, State};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::{mpsc::Sender, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a process says that its settings are bad: trying again is no use.
@@ -21,6 +18,7 @@ pub struct Fleet {
     /// Ends draining replicas at once.
     pub kill: CancellationToken,
     stages: BTreeMap<u8, Stage>,
+    changes: watch::Sender<()>,
 }
 
 /// Replicas that leave together.
@@ -33,11 +31,12 @@ struct Stage {
 impl Fleet {
     /// Starts them all.
     pub fn start(args: &Args, data: &DataFolder, events: &Sender<Event>) -> anyhow::Result<Self> {
+        let changes = watch::Sender::new(());
         let prepare = |place: Place| -> anyhow::Result<Arc<Replica>> {
             let environment = settings::environment(args, data, &place)?;
             let log = data.path().join(format!("logs/{}.log", place.name()));
             let log = LogFile::new(log);
-            let replica = Replica::new(place, log, environment, events.clone());
+            let replica = Replica::new(place, log, environment, changes.clone(), events.clone());
             Ok(Arc::new(replica))
         };
         // Nothing starts unless everything can.
@@ -46,6 +45,7 @@ impl Fleet {
             replicas: replicas.collect::<anyhow::Result<_>>()?,
             kill: CancellationToken::new(),
             stages: BTreeMap::new(),
+            changes: changes.clone(),
         };
         Ok(fleet.come_to_life())
     }
@@ -98,11 +98,16 @@ impl Fleet {
         }
     }
 
+    /// Marks every change of a replica's state.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     /// Answers clients of the control socket.
     pub fn answer(&self) -> impl Fn(Request) -> Response + Clone + Send + Sync + 'static {
         let replicas = self.replicas.clone();
         move |request| match request {
-            Request::List => Response::List {
+            Request::List | Request::Watch => Response::List {
                 replicas: replicas.iter().map(|replica| replica.describe()).collect(),
             },
             Request::Kill { name, signal } => {

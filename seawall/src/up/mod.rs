@@ -10,7 +10,7 @@ mod screen;
 mod settings;
 mod table;
 
-use crate::{control, ports::Layout, services};
+use crate::{ports::Layout, services};
 use data::DataFolder;
 use event::Event;
 use fleet::Fleet;
@@ -69,7 +69,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         console: format!("http://localhost:{}", args.layout.port),
         data,
     };
-    tokio::spawn(control::serve(socket, supervisor.fleet.answer()));
+    let (changes, answer) = (supervisor.fleet.changes(), supervisor.fleet.answer());
+    tokio::spawn(control::serve(socket, changes, answer));
     let fatal = supervisor.watch(&mut signals).await;
     supervisor.stop(&mut signals).await;
     supervisor.screen.close();

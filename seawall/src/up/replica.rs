@@ -4,18 +4,16 @@ use super::{
     logs::LogFile,
     probe,
 };
-use crate::{
-    control::{self, Signal, State},
-    ports::{Place, url},
-};
+use crate::ports::{Place, url};
 use chrono::{DateTime, Utc};
+use control::{Signal, State};
 use rand::RngExt as _;
 use rustix::process::{Pid, kill_process};
 use std::{
     ffi::OsString,
     io,
     process::{ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
@@ -46,7 +44,9 @@ pub struct Replica {
     /// What it writes.
     pub log: LogFile,
     environment: Vec<(String, OsString)>,
-    status: watch::Sender<Status>,
+    status: Mutex<Status>,
+    /// Told whenever the state of any replica changes.
+    changes: watch::Sender<()>,
     events: Sender<Event>,
 }
 
@@ -88,6 +88,7 @@ impl Replica {
         place: Place,
         log: LogFile,
         environment: Vec<(String, OsString)>,
+        changes: watch::Sender<()>,
         events: Sender<Event>,
     ) -> Self {
         let status = Status {
@@ -103,20 +104,30 @@ impl Replica {
             place,
             log,
             environment,
-            status: watch::Sender::new(status),
+            status: Mutex::new(status),
+            changes,
             events,
         }
     }
 
     /// A copy of the present state.
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().expect("nobody panics while changing it")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.locked());
+        self.changes.send_replace(());
     }
 
     /// Whether it may still fail to start; then its last words are reported with its death, and
     /// nobody has to look at them before.
     pub fn is_new(&self) -> bool {
-        let status = self.status.borrow();
+        let status = self.locked();
         let age = (Utc::now() - status.started_at).to_std();
         status.state == State::Starting && age.is_ok_and(|age| age < NEW)
     }
@@ -166,7 +177,7 @@ impl Replica {
                 () = sleep(pause) => {}
                 () = leave.cancelled() => {}
             }
-            self.status.send_modify(|status| status.restarts += 1);
+            self.change(|status| status.restarts += 1);
         }
     }
 
@@ -193,7 +204,7 @@ impl Replica {
             }
         };
         // No await since the process was reaped: nobody can have seen its pid in between.
-        self.status.send_modify(|status| status.pid = None);
+        self.change(|status| status.pid = None);
         (end, ready.map(|ready: Instant| ready.elapsed()))
     }
 
@@ -210,7 +221,7 @@ impl Replica {
             // Ctrl-C in a terminal is for the supervisor alone: it stops the others in order.
             .process_group(0)
             .spawn()?;
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.pid = child.id();
             status.state = State::Starting;
             status.started_at = Utc::now();
@@ -225,7 +236,7 @@ impl Replica {
             return;
         }
         *ready = Some(Instant::now());
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.proven = true;
             status.failed_start = None;
             if status.state == State::Starting {
@@ -264,7 +275,7 @@ impl Replica {
 
     fn died(&self, how: io::Result<ExitStatus>, was_ready: bool, pause: Duration) {
         let reason = (!was_ready).then(|| self.log.last_words()).flatten();
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.state = State::Backoff;
             if !was_ready {
                 let code = how.as_ref().ok().and_then(ExitStatus::code);
@@ -288,7 +299,7 @@ impl Replica {
     }
 
     fn set_state(&self, state: State) {
-        self.status.send_modify(|status| status.state = state);
+        self.change(|status| status.state = state);
     }
 
     fn tell(&self, kind: EventKind) {

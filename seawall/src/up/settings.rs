@@ -35,8 +35,11 @@ pub fn environment(
     if service.api.is_none() {
         // They share the public port; what tells them apart is their ops port.
         vars.push(("REUSE_PORT".into(), "true".into()));
-        let urls = join(args.layout.places_of(service).map(|place| url(place.ops)));
-        vars.push((variable(service, "OPS_URLS"), urls));
+        vars.push(ops_urls(args, service));
+    }
+    if service.control {
+        let socket = control::socket(data.path());
+        vars.push(("SUPERVISOR_SOCKET".into(), socket.into()));
     }
     if !given("STOP_TIMEOUT") {
         // So that a replica which can't finish says so before it is killed.
@@ -69,6 +72,11 @@ pub fn environment(
     }
     for peer in service.calls {
         let peer = services::find(peer).expect("a test checks the table");
+        if peer.api.is_none() {
+            // The public port is for people.
+            vars.push(ops_urls(args, peer));
+            continue;
+        }
         let urls = join(args.layout.places_of(peer).map(|place| url(place.api)));
         vars.push((variable(peer, "URLS"), urls));
     }
@@ -81,6 +89,11 @@ pub fn operator_password(data: &DataFolder) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     data.operator_password()
+}
+
+fn ops_urls(args: &Args, service: &'static Service) -> (String, OsString) {
+    let urls = args.layout.places_of(service).map(|place| url(place.ops));
+    (variable(service, "OPS_URLS"), join(urls))
 }
 
 /// Such as `ORDER_URLS`.

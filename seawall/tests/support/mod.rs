@@ -129,8 +129,13 @@ impl Platform {
 
     /// The same where an earlier one has been, or with settings of its own.
     pub fn start_in(sandbox: Sandbox, env: &[(&str, &str)]) -> Self {
+        Self::start_with(sandbox, &[], env)
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(sandbox: Sandbox, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = sandbox.command("up");
-        command.envs(env.iter().copied());
+        command.args(args).envs(env.iter().copied());
         Self::start_as(command, sandbox)
     }
 

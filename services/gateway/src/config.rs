@@ -31,6 +31,9 @@ pub struct Config {
     /// Replicas of worker.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
+    /// Replicas of commander.
+    #[arg(long, env = "COMMANDER_URLS", default_value = "http://127.0.0.1:5006")]
+    pub commander_urls: Urls,
     /// Ops listeners of all gateway replicas, for /api/status; without it a replica knows of itself only.
     #[arg(long, env = "GATEWAY_OPS_URLS")]
     pub gateway_ops_urls: Option<Urls>,

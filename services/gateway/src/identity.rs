@@ -59,9 +59,17 @@ impl Identities {
     /// # Errors
     /// 401 for a token that isn't good, 503 when that can't be told since auth was never reached.
     pub async fn of(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+        Ok(self.session(headers).await?.0)
+    }
+
+    /// The same, with the time (Unix, seconds) until which that is so.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn session(&self, headers: &HeaderMap) -> Result<(Identity, i64), Problem> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else {
-            return Ok(Identity::Anonymous);
+            return Ok((Identity::Anonymous, i64::MAX));
         };
         let token = value.to_str().ok().and_then(bearer);
         let token = token
@@ -73,15 +81,15 @@ impl Identities {
             .as_ref()
             .try_into()
             .expect("SHA-256 has 32 bytes");
-        if let Some((identity, until)) = self.known().proven.get(&fingerprint).copied() {
-            return (until > now).then_some(identity).ok_or_else(invalid);
+        if let Some(session) = self.known().proven.get(&fingerprint).copied() {
+            return (session.1 > now).then_some(session).ok_or_else(invalid);
         }
         let unproven = Unproven::read(token).ok_or_else(invalid)?;
         let key = self.key(&unproven.kid).await?;
         let proven = unproven.prove(&key).and_then(|proven| proven.admit(now));
         let (identity, until) = proven.ok_or_else(invalid)?;
         self.remember(fingerprint, identity, until);
-        Ok(identity)
+        Ok((identity, until))
     }
 
     /// Keeps the keys fresh until stopped; while auth is away those that are known stay.

@@ -2,6 +2,7 @@
 mod address;
 mod config;
 mod identity;
+mod live;
 mod metrics;
 mod openapi;
 mod proxy;
@@ -16,6 +17,7 @@ use axum::middleware::from_fn;
 use client::{Settings, Upstream};
 use contracts::image::MAX_FORM_BYTES;
 use identity::Identities;
+use live::Live;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use service::{Background, IdentityKey, Server, Shutdown, Uploads};
@@ -39,6 +41,7 @@ pub struct App {
     image: Upstream,
     uploads: Upstream,
     worker: Upstream,
+    commander: Upstream,
     gateways: Option<Upstream>,
     identities: Identities,
     /// Signs who a request is from. None where a missing secret has stopped the start already.
@@ -47,6 +50,7 @@ pub struct App {
     in_flight: Arc<Semaphore>,
     status: Arc<status::Recent>,
     openapi: Arc<openapi::Recent>,
+    live: Arc<Live>,
     metrics: Metrics,
     started: Instant,
 }
@@ -73,6 +77,7 @@ impl App {
             image: upstream("image", &config.image_urls),
             uploads: Upstream::new("image-uploads", &config.image_urls, patient, &client),
             worker: upstream("worker", &config.worker_urls),
+            commander: upstream("commander", &config.commander_urls),
             gateways: config
                 .gateway_ops_urls
                 .as_ref()
@@ -80,7 +85,8 @@ impl App {
             in_flight: Arc::new(Semaphore::new(config.max_in_flight as usize)),
             status: Arc::default(),
             openapi: Arc::default(),
-            metrics: Metrics::register(registry),
+            live: Arc::default(),
+            metrics: Metrics::register(registry, config.max_in_flight),
             started: Instant::now(),
         }
     }
@@ -94,11 +100,12 @@ impl App {
             Peer::Image => &self.image,
             Peer::Uploads => &self.uploads,
             Peer::Worker => &self.worker,
+            Peer::Commander => &self.commander,
         }
     }
 
     /// Every service behind the gateway, by name.
-    fn peers(&self) -> [(&'static str, &Upstream); 6] {
+    fn peers(&self) -> [(&'static str, &Upstream); 7] {
         [
             ("order", &self.order),
             ("inventory", &self.inventory),
@@ -106,6 +113,7 @@ impl App {
             ("auth", &self.auth),
             ("image", &self.image),
             ("worker", &self.worker),
+            ("commander", &self.commander),
         ]
     }
 }
@@ -123,6 +131,21 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
     router.layer(from_fn(routes::harden))
 }
 
+/// The background tasks of the gateway. Streams end when `shutdown` begins, so that nobody waits for them.
+#[must_use]
+pub fn background(app: &App, shutdown: Shutdown) -> Background {
+    let mut background = Background::default();
+    let identities = app.identities.clone();
+    background.spawn("keys", |stop| identities.run(stop));
+    let app = app.clone();
+    background.spawn("live", |stop| async move {
+        live::run(&app, &shutdown).await;
+        stop.cancelled().await;
+        Ok(())
+    });
+    background
+}
+
 /// Runs the gateway until shutdown.
 ///
 /// # Errors
@@ -130,8 +153,7 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     let app = App::new(&config, &mut registry);
-    let mut background = Background::default();
-    background.spawn("keys", |stop| app.identities.clone().run(stop));
+    let background = background(&app, shutdown.clone());
     let router = router(app, &config, &mut registry);
     Server::new(config.listen, config.service, registry)
         .background(background)

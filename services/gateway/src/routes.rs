@@ -1,14 +1,14 @@
 //! Every public route: those of the services behind, and the gateway's own.
-use crate::{App, proxy, status::Status};
+use crate::{App, live, proxy, status::Status};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{Html, IntoResponse as _, Response},
     routing::{MethodFilter, get, on},
 };
-use service::Json;
+use service::{Identity, Json, Problem, ProblemBody};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
@@ -22,7 +22,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 29] = [
+pub const TABLE: [(Method, &str, Peer, Access); 32] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -62,6 +62,9 @@ pub const TABLE: [(Method, &str, Peer, Access); 29] = [
     (POST, "/api/jobs/dead/retry", Peer::Worker, Access::Operator),
     (GET, "/api/jobs/{id}", Peer::Worker, Access::Operator),
     (POST, "/api/jobs/{id}/retry", Peer::Worker, Access::Operator),
+    (GET, "/api/ops/state", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/journal", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/kill", Peer::Commander, Access::Operator),
 ];
 
 /// The one path with dots (RFC 8615).
@@ -78,6 +81,7 @@ pub enum Peer {
     /// Image too, with more time for an answer.
     Uploads,
     Worker,
+    Commander,
 }
 
 /// The least role that a route asks for. The service behind it sees to that; here it is for the
@@ -108,7 +112,9 @@ pub fn routes(app: App) -> Router {
 }
 
 fn own() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(status))
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(watch))
 }
 
 /// The documentation of the gateway's own routes.
@@ -127,6 +133,23 @@ pub fn access(method: &Method, path: &str) -> Option<Access> {
 #[utoipa::path(get, path = "/api/status", tag = "platform", responses((status = 200, body = Status)))]
 async fn status(State(app): State<App>) -> Json<Status> {
     Json(app.status.get(&app).await)
+}
+
+/// The platform as it changes, as server-sent events.
+///
+/// `state`, what `/api/ops/state` answers: at once, at each change, and about every second.
+/// `journal`: each entry of the journal that is new or has another outcome.
+#[utoipa::path(get, path = "/api/ops/live", tag = "ops", responses(
+    (status = 200, description = "Goes on until the client hangs up, or its token is over", content_type = "text/event-stream"),
+    (status = 503, body = ProblemBody, description = "`too_many_viewers`; `unavailable`", content_type = "application/problem+json"),
+))]
+async fn watch(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    let (identity, until) = app.identities.session(&headers).await?;
+    match identity {
+        Identity::Operator(_) => live::stream(&app, until).await,
+        Identity::User(_) => Err(Problem::forbidden()),
+        Identity::Anonymous => Err(Problem::unauthorized()),
+    }
 }
 
 async fn openapi(State(app): State<App>) -> Response {

@@ -1,6 +1,6 @@
 //! Kills through the control socket of a supervisor that is only played.
 use crate::bench::{kill, usage::Meter};
-use crate::control::{self, Client, Replica, Request, Response, Signal, State};
+use control::{self, Client, Replica, Request, Response, Signal, State};
 use std::{
     sync::{
         Arc, Mutex,
@@ -29,7 +29,7 @@ fn supervise(data: &std::path::Path) -> Arc<AtomicU32> {
                 state.0 = Instant::now() + Duration::from_millis(50);
                 Response::Done { ok: true, pid }
             }
-            Request::List => Response::List {
+            Request::List | Request::Watch => Response::List {
                 replicas: [1, 2]
                     .map(|n| replica(n, state.1[usize::from(n) - 1], away))
                     .into(),
@@ -38,6 +38,7 @@ fn supervise(data: &std::path::Path) -> Arc<AtomicU32> {
     };
     tokio::spawn(control::serve(
         control::listen(data).expect("socket"),
+        tokio::sync::watch::channel(()).1,
         answer,
     ));
     kills
@@ -70,7 +71,7 @@ async fn kills_come_one_at_a_time_and_replacements_are_timed() {
     let stop = CancellationToken::new();
     let meter = Arc::new(Meter::new(data.path()));
     let kills = tokio::spawn(kill::run(
-        Client::new(data.path()),
+        Client::of(data.path()),
         spree,
         meter,
         stop.clone(),

@@ -25,7 +25,7 @@ const ADA: Uuid = Uuid::from_u128(7);
 
 /// What auth would be: keys that sign, and a count of those who ask for them.
 #[derive(Clone)]
-struct Issuer {
+pub struct Issuer {
     kids: Arc<Mutex<Vec<&'static str>>>,
     asked: Arc<AtomicUsize>,
 }
@@ -37,7 +37,7 @@ fn pair(kid: &str) -> Ed25519KeyPair {
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             kids: Arc::new(Mutex::new(vec!["k1"])),
             asked: Arc::default(),
@@ -68,7 +68,7 @@ impl Issuer {
         }
     }
 
-    fn router(&self) -> Router {
+    pub fn router(&self) -> Router {
         let issuer = self.clone();
         let jwks = move || {
             issuer.asked.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +117,13 @@ fn token(header: &Value, claims: &Value) -> String {
     let message = message(header, claims);
     let signature = pair("k1").sign(message.as_bytes());
     format!("{message}.{}", BASE64.encode(signature))
+}
+
+/// The header of somebody whose session is over in `seconds`.
+pub fn session(role: &str, seconds: i64) -> String {
+    let end = chrono::Utc::now().timestamp() + seconds;
+    let claims = with(with(claims(), "role", json!(role)), "exp", json!(end));
+    format!("Bearer {}", token(&header(), &claims))
 }
 
 async fn ask(gateway: &Gateway, token: &str) -> Answer {

@@ -1,6 +1,7 @@
 //! The gateway from outside, before services that answer as told.
 mod identity;
 mod images;
+mod live;
 mod openapi;
 mod proxy;
 mod replicas;

@@ -18,6 +18,7 @@ fn bad_settings_stop_the_start() {
         ("INVENTORY_URLS", "https://inventory"),
         ("NOTIFICATION_URLS", ""),
         ("WORKER_URLS", "http://worker/jobs"),
+        ("COMMANDER_URLS", "commander"),
         ("GATEWAY_OPS_URLS", "http://127.0.0.1:99999"),
         ("MAX_IN_FLIGHT", "0"),
         ("MAX_IN_FLIGHT", "many"),
@@ -57,6 +58,7 @@ fn the_metrics_have_the_agreed_names() {
         "NOTIFICATION_URLS",
         "IMAGE_URLS",
         "WORKER_URLS",
+        "COMMANDER_URLS",
     ];
     let gateway = Process::start(BINARY, &away.map(|name| (name, NOWHERE))).ready();
     let (status, _) = gateway.get(gateway.api, "/api/orders").expect("an answer");
@@ -71,6 +73,7 @@ fn the_metrics_have_the_agreed_names() {
         "http_request_duration_seconds",
         "http_requests",
         "http_requests_in_flight",
+        "http_requests_in_flight_limit",
         "http_requests_shed",
         "log_events",
         "process_cpu_seconds",

@@ -45,6 +45,7 @@ async fn ready_means_a_ready_replica_of_each_service() {
             "auth": {"ready": 1, "total": 1},
             "image": {"ready": 1, "total": 1},
             "worker": {"ready": 1, "total": 1},
+            "commander": {"ready": 1, "total": 1},
             "gateway": {"ready": 1, "total": 1},
         })
     );

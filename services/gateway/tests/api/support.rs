@@ -12,7 +12,7 @@ use gateway::{App, Config};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use service::{
-    Json,
+    Background, Json, Shutdown,
     testing::{Answer, call, call_with},
 };
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,18 +20,19 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Nobody listens there.
 pub const NOWHERE: &str = "http://127.0.0.1:1";
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 7] = [
     "order",
     "inventory",
     "notification",
     "auth",
     "image",
     "worker",
+    "commander",
 ];
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 29] = [
+pub const PUBLIC: [(&str, &str, &str); 32] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -61,10 +62,13 @@ pub const PUBLIC: [(&str, &str, &str); 29] = [
     ("POST", "/api/jobs/dead/retry", "worker"),
     ("GET", "/api/jobs/{id}", "worker"),
     ("POST", "/api/jobs/{id}/retry", "worker"),
+    ("GET", "/api/ops/state", "commander"),
+    ("GET", "/api/ops/journal", "commander"),
+    ("POST", "/api/ops/kill", "commander"),
 ];
 
 /// What the services have beside that.
-pub const INSIDE: [(&str, &str, &str); 10] = [
+pub const INSIDE: [(&str, &str, &str); 11] = [
     ("POST", "/api/orders/settle", "order"),
     ("POST", "/api/orders/touch", "order"),
     ("POST", "/api/outbox/acknowledge", "order"),
@@ -75,6 +79,7 @@ pub const INSIDE: [(&str, &str, &str); 10] = [
     ("POST", "/api/auth/token", "auth"),
     ("GET", "/api/queues", "worker"),
     ("GET", "/api/metrics", "worker"),
+    ("GET", "/api/ops/changes", "commander"),
 ];
 
 /// The path with its parameters filled in.
@@ -189,6 +194,8 @@ impl Shop {
 pub struct Gateway {
     pub router: Router,
     registry: Registry,
+    pub shutdown: Shutdown,
+    _background: Background,
 }
 
 impl Gateway {
@@ -204,8 +211,15 @@ impl Gateway {
         let config = Config::try_parse_from(arguments).expect("valid settings");
         let mut registry = telemetry::registry();
         let app = App::new(&config, &mut registry);
+        let shutdown = Shutdown::new();
+        let _background = gateway::background(&app, shutdown.clone());
         let router = gateway::router(app, &config, &mut registry);
-        Self { router, registry }
+        Self {
+            router,
+            registry,
+            shutdown,
+            _background,
+        }
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {

@@ -2,21 +2,39 @@
 //! whole scrape. After <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 use anyhow::{Context as _, bail, ensure};
 
-/// How many samples `text` has.
+/// One number of one scrape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample<'a> {
+    pub name: &'a str,
+    /// Names and values; escapes in a value stay as they are.
+    pub labels: Vec<(&'a str, &'a str)>,
+    pub value: f64,
+}
+
+impl<'a> Sample<'a> {
+    /// The value of a label; empty when there is none, which means the same.
+    #[must_use]
+    pub fn label(&self, name: &str) -> &'a str {
+        let mut labels = self.labels.iter();
+        labels.find(|(n, _)| *n == name).map_or("", |(_, v)| v)
+    }
+}
+
+/// All samples of a scrape.
 ///
 /// # Errors
 /// The first line that breaks the format.
-pub fn samples(text: &str) -> anyhow::Result<usize> {
+pub fn parse(text: &str) -> anyhow::Result<Vec<Sample<'_>>> {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let body = body
         .strip_suffix("# EOF")
         .context("does not end with # EOF")?;
     let mut family = "";
-    let mut samples = 0;
+    let mut samples = Vec::new();
     for (number, line) in body.lines().enumerate() {
         let result = match line.strip_prefix("# ") {
             Some(comment) => declaration(comment).map(|name| family = name),
-            None => sample(line, family).map(|()| samples += 1),
+            None => sample(line, family).map(|s| samples.push(s)),
         };
         result.with_context(|| format!("line {}: {line}", number + 1))?;
     }
@@ -33,35 +51,44 @@ fn declaration(comment: &str) -> anyhow::Result<&str> {
 }
 
 /// `name{labels} value [timestamp] [# {labels} value [timestamp]]`.
-fn sample(line: &str, family: &str) -> anyhow::Result<()> {
+fn sample<'a>(line: &'a str, family: &str) -> anyhow::Result<Sample<'a>> {
     let end = line.find(['{', ' ']).context("no value")?;
     let (name, rest) = line.split_at(end);
     ensure!(is_name(name), "a bad name");
     let of_family = !family.is_empty() && name.starts_with(family);
     ensure!(of_family, "not under the TYPE of its family");
-    let rest = if rest.starts_with('{') {
-        labels(rest)?
-    } else {
-        rest
+    let (labels, rest) = match rest.starts_with('{') {
+        true => read_labels(rest)?,
+        false => (Vec::new(), rest),
     };
     let (value, exemplar) = match rest.split_once(" # ") {
         Some((value, exemplar)) => (value, Some(exemplar)),
         None => (rest, None),
     };
-    numbers(value)?;
-    exemplar.map_or(Ok(()), |exemplar| numbers(labels(exemplar)?))
+    let value = numbers(value)?;
+    if let Some(exemplar) = exemplar {
+        numbers(read_labels(exemplar)?.1)?;
+    }
+    Ok(Sample {
+        name,
+        labels,
+        value,
+    })
 }
 
-/// What follows the closing brace.
-fn labels(text: &str) -> anyhow::Result<&str> {
+/// Names with values, and what follows the closing brace.
+fn read_labels(text: &str) -> anyhow::Result<(Vec<(&str, &str)>, &str)> {
+    let mut labels = Vec::new();
     let mut rest = text.strip_prefix('{').context("no labels")?;
     loop {
         if let Some(rest) = rest.strip_prefix('}') {
-            return Ok(rest);
+            return Ok((labels, rest));
         }
         let (name, value) = rest.split_once("=\"").context("a label without a value")?;
         ensure!(is_name(name), "a bad label name");
-        rest = &value[end_of_text(value)? + 1..];
+        let end = end_of_text(value)?;
+        labels.push((name, &value[..end]));
+        rest = &value[end + 1..];
         rest = rest.strip_prefix(',').unwrap_or(rest);
     }
 }
@@ -80,16 +107,20 @@ fn end_of_text(text: &str) -> anyhow::Result<usize> {
     bail!("a label value without an end")
 }
 
-/// ` value` or ` value timestamp`.
-fn numbers(text: &str) -> anyhow::Result<()> {
+/// The value of ` value` or ` value timestamp`.
+fn numbers(text: &str) -> anyhow::Result<f64> {
     let text = text.strip_prefix(' ').context("no value")?;
     let words: Vec<&str> = text.split(' ').collect();
     ensure!(words.len() <= 2, "more than a value and a timestamp");
-    for word in words {
-        let number: Result<f64, _> = word.parse();
-        number.with_context(|| format!("{word} is not a number"))?;
-    }
-    Ok(())
+    let number = |word: &str| {
+        word.parse()
+            .with_context(|| format!("{word} is not a number"))
+    };
+    words
+        .into_iter()
+        .map(number)
+        .reduce(|value, at| at.and(value))
+        .context("no value")?
 }
 
 fn is_name(text: &str) -> bool {
@@ -117,7 +148,13 @@ took_seconds_count 7
 
     #[test]
     fn what_prometheus_takes_passes() {
-        assert_eq!(samples(GOOD).expect("good"), 6);
+        let samples = parse(GOOD).expect("good");
+        assert_eq!(samples.len(), 6);
+        assert_eq!(samples[0].name, "http_requests_total");
+        assert_eq!(samples[0].label("route"), "/a,b}");
+        assert_eq!((samples[0].label("status"), samples[0].value), ("200", 3.0));
+        assert_eq!((samples[2].label("status"), samples[2].value), ("", 1.0));
+        assert_eq!(samples[4].value, 0.001);
     }
 
     #[test]
@@ -136,7 +173,7 @@ took_seconds_count 7
             ("# TYPE up", "# KIND up"),
         ] {
             let bad = GOOD.replace(from, to);
-            assert!(samples(&bad).is_err(), "{from} -> {to}");
+            assert!(parse(&bad).is_err(), "{from} -> {to}");
         }
     }
 }

@@ -1,0 +1,67 @@
+//! The settings of commander.
+use client::Urls;
+use service::AppEnv;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Shows every replica, and breaks things on purpose.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "commander", version)]
+pub struct Config {
+    /// Address of the API.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:5006")]
+    pub listen: SocketAddr,
+    /// Where the replicas are: processes of `seawall up`, or containers of a compose file.
+    #[arg(long, env = "DRIVER", default_value = "local")]
+    pub driver: Environment,
+    /// Control socket of `seawall up`, for the driver `local`.
+    #[arg(
+        long,
+        env = "SUPERVISOR_SOCKET",
+        default_value = ".seawall/control.sock"
+    )]
+    pub supervisor_socket: PathBuf,
+    /// Ops listeners of all gateways, whose metrics are the golden signals.
+    #[arg(
+        long,
+        env = "GATEWAY_OPS_URLS",
+        default_value = "http://127.0.0.1:15007"
+    )]
+    pub gateway_ops_urls: Urls,
+    /// Replicas of worker, who knows the queues.
+    #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
+    pub worker_urls: Urls,
+    /// May anything be broken on purpose? When left out, only in development.
+    #[arg(long, env = "CHAOS_ENABLED")]
+    pub chaos_enabled: Option<bool>,
+    /// Makes the random choices of this process repeatable. When left out, a new one is made and logged.
+    #[arg(long, env = "CHAOS_SEED")]
+    pub chaos_seed: Option<u64>,
+    #[command(flatten)]
+    pub db: db::Settings,
+    #[command(flatten)]
+    pub client: client::Settings,
+    #[command(flatten)]
+    pub service: service::Config,
+}
+
+/// What commander commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Environment {
+    Local,
+    Compose,
+}
+
+impl AsRef<service::Config> for Config {
+    fn as_ref(&self) -> &service::Config {
+        &self.service
+    }
+}
+
+impl Config {
+    /// May anything be broken here?
+    #[must_use]
+    pub fn chaos(&self) -> bool {
+        let development = self.service.app_env == AppEnv::Development;
+        self.chaos_enabled.unwrap_or(development)
+    }
+}

@@ -1,0 +1,88 @@
+//! Everything that can go wrong here, and what the caller is told.
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use service::Problem;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("invalid request")]
+    Invalid(Problem),
+    #[error("invalid idempotency key")]
+    InvalidKey,
+    #[error("chaos is disabled")]
+    Disabled,
+    #[error("no such replica")]
+    NotFound,
+    #[error("the last ready replica")]
+    LastReplica,
+    #[error("a replacement is on its way")]
+    Busy,
+    #[error("not available here")]
+    NotAvailableHere,
+    #[error("supervisor: {0:#}")]
+    Away(anyhow::Error),
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let refuse =
+            |status, code, title, detail: &str| Self::new(status, code, title).detail(detail);
+        match error {
+            Error::Invalid(problem) => problem,
+            Error::InvalidKey => refuse(
+                StatusCode::BAD_REQUEST,
+                "invalid_idempotency_key",
+                "The Idempotency-Key is not valid",
+                "it must be 1 to 255 visible ASCII characters, once",
+            ),
+            Error::Disabled => refuse(
+                StatusCode::FORBIDDEN,
+                "chaos_disabled",
+                "Nothing may be broken here",
+                "CHAOS_ENABLED is off",
+            ),
+            Error::NotFound => refuse(
+                StatusCode::NOT_FOUND,
+                "replica_not_found",
+                "There is no such replica",
+                "GET /api/ops/state names them all",
+            ),
+            Error::LastReplica => refuse(
+                StatusCode::CONFLICT,
+                "last_replica",
+                "No other replica of the service is ready",
+                "force kills it all the same",
+            ),
+            Error::Busy => refuse(
+                StatusCode::CONFLICT,
+                "busy",
+                "A replacement is on its way",
+                "a service loses one replica at a time",
+            )
+            .retry_after(1),
+            Error::NotAvailableHere => refuse(
+                StatusCode::NOT_IMPLEMENTED,
+                "not_available_here",
+                "This can't be done here",
+                "this environment has no way to do it yet",
+            ),
+            Error::Away(e) => Self::unavailable("the supervisor", e.as_ref()),
+            Error::Database(e) if db::is_unavailable(&e) => {
+                Self::unavailable("the journal's database", &e)
+            }
+            Error::Database(e) => Self::internal(&e),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
