@@ -1,5 +1,6 @@
 //! The front door: the one public address, and what stands between it and the services.
 mod config;
+mod console;
 mod metrics;
 mod openapi;
 mod proxy;
