@@ -46,10 +46,7 @@ pub enum Peer {
 }
 
 pub fn routes(app: App) -> Router {
-    let mut router = own()
-        .split_for_parts()
-        .0
-        .merge(console::routes());
+    let mut router = own().split_for_parts().0.merge(console::routes());
     router = router.route("/api/openapi.json", get(openapi));
     for (path, methods, peer) in TABLE {
         let pass_on = move |State(app): State<App>, request: Request| async move {

@@ -22,6 +22,8 @@ async function open() {
   const page = PAGES[name] ?? PAGES.shop;
   const first = current === null;
   current?.stop.abort();
+  // What the last page could not read may not matter to this one.
+  if (!outage.unreachable) calm();
   for (const old of document.querySelectorAll('dialog')) old.close();
   const stop = new AbortController();
   const mine = { stop, refresh: null };
@@ -127,6 +129,7 @@ async function tryAgain() {
   try {
     await get('/status');
     await (current?.refresh ?? open)();
+    calm();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
   }
@@ -134,10 +137,14 @@ async function tryAgain() {
 
 function back({ detail: { path } }) {
   if (at('banner').hidden || !(outage.unreachable || path === outage.path)) return;
+  calm();
+  announce('Seawall answers again.');
+}
+
+function calm() {
   clearInterval(outage.timer);
   Object.assign(outage, { timer: null, tries: 0, path: null });
   at('banner').hidden = true;
-  announce('Seawall answers again.');
 }
 
 /** The session is over: asks for the password on top of the page, which stays as it is. */
