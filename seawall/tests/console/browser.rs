@@ -42,19 +42,27 @@ const FLAGS: [&str; 9] = [
 pub struct Browser {
     pub driver: WebDriver,
     url: String,
-    chromedriver: Child,
+    _chromedriver: Chromedriver,
     _profile: tempfile::TempDir,
 }
 
 impl Drop for Browser {
-    /// The driver and all that it started; a test that went well has closed the browser before.
     fn drop(&mut self) {
+        // Else it waits for an answer of what is being killed.
         let _ = self.driver.clone().leak();
-        let group = self.chromedriver.id().try_into().ok();
+    }
+}
+
+/// Ends with all that it started; a test that went well has closed the browser before.
+struct Chromedriver(Child);
+
+impl Drop for Chromedriver {
+    fn drop(&mut self) {
+        let group = self.0.id().try_into().ok();
         if let Some(group) = group.and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let _ = self.chromedriver.wait();
+        let _ = self.0.wait();
     }
 }
 
@@ -80,7 +88,7 @@ impl Browser {
         let browser = Self {
             driver,
             url: stage.url(),
-            chromedriver,
+            _chromedriver: chromedriver,
             _profile: profile,
         };
         // Exactly: a window has a frame, and is never as narrow as a phone.
@@ -199,7 +207,7 @@ pub async fn pause() {
 }
 
 /// On a port that it picks itself.
-fn chromedriver() -> (Child, u16) {
+fn chromedriver() -> (Chromedriver, u16) {
     let mut child = Command::new("chromedriver")
         .arg("--port=0")
         .stdout(Stdio::piped())
@@ -215,7 +223,10 @@ fn chromedriver() -> (Child, u16) {
     });
     // It must never wait for somebody to read on.
     thread::spawn(move || lines.for_each(drop));
-    (child, port.expect("chromedriver says its port"))
+    (
+        Chromedriver(child),
+        port.expect("chromedriver says its port"),
+    )
 }
 
 /// The client for chromedriver: plain HTTP on this machine.

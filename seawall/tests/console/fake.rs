@@ -18,13 +18,15 @@ use std::{
 use support::Control;
 use uuid::Uuid;
 
+/// How long an access token is good.
+const TOKENS: Duration = Duration::from_secs(600);
+
 #[derive(Clone)]
 pub struct Fake(Arc<Inner>);
 
 struct Inner {
     gateway: String,
     control: Control,
-    token_seconds: u32,
     auth: bool,
     image: bool,
     ops: bool,
@@ -44,7 +46,7 @@ struct World {
 
 impl Fake {
     /// Looks which routes the gateway does not have.
-    pub fn for_what_is_missing(gateway: &str, control: Control, token_seconds: u32) -> Self {
+    pub fn for_what_is_missing(gateway: &str, control: Control) -> Self {
         let lacks = |path: &str| support::get(&format!("{gateway}{path}")).0 == 404;
         let (name, password) = OPERATOR;
         let users = [(
@@ -57,7 +59,6 @@ impl Fake {
             ops: lacks("/api/ops/state"),
             gateway: gateway.to_owned(),
             control,
-            token_seconds,
             world: Mutex::new(World {
                 users: users.into(),
                 ..World::default()
@@ -202,12 +203,12 @@ impl Fake {
     fn tokens(&self, name: &str) -> Response {
         let (access, refresh) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
         let mut world = self.world();
-        let until = Instant::now() + Duration::from_secs(self.0.token_seconds.into());
+        let until = Instant::now() + TOKENS;
         world
             .access
             .insert(access.clone(), (name.to_owned(), until));
         world.refresh.insert(refresh.clone(), name.to_owned());
-        Json(json!({"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": self.0.token_seconds}))
+        Json(json!({"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": TOKENS.as_secs()}))
             .into_response()
     }
 

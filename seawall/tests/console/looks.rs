@@ -108,6 +108,7 @@ async fn look(browser: &Browser, name: &str, faults: &mut Vec<String>) {
             browser
                 .cdp("Emulation.setDeviceMetricsOverride", metrics)
                 .await;
+            browser.run("scrollTo(0, 0)").await;
             let found: Value = browser.run(FAULTS).await;
             let found = found.as_array().expect("faults");
             faults.extend(found.iter().map(|fault| {

@@ -53,19 +53,10 @@ impl Drop for Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        Self::start_with(600).await
-    }
-
-    /// With access tokens that are good for so many seconds.
-    pub async fn start_with(token_seconds: u32) -> Self {
-        let seconds = token_seconds.to_string();
-        let env = [
-            ("OPERATOR_PASSWORD", OPERATOR.1),
-            ("ACCESS_TOKEN_SECONDS", seconds.as_str()),
-        ];
+        let env = [("OPERATOR_PASSWORD", OPERATOR.1)];
         let platform = Platform::start_in(Sandbox::new(), &env);
         let gateway = platform.url();
-        let fake = Fake::for_what_is_missing(&gateway, platform.control(), token_seconds);
+        let fake = Fake::for_what_is_missing(&gateway, platform.control());
         let front = Front(Arc::new(Inner {
             gateway,
             client: Client::builder(TokioExecutor::new()).build_http(),
