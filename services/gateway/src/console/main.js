@@ -36,7 +36,7 @@ async function open() {
   const content = h('div', { class: `page ${page === PAGES.shop ? 'shop' : name}` });
   const context = {
     signal: stop.signal,
-    argument: decodeURIComponent(argument),
+    argument,
     /** What to do again when the platform is back. */
     refresh: (work) => { mine.refresh = work; },
     /** Runs `work`; a page that may not be seen becomes a gate, other problems show on it. */

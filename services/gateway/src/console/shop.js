@@ -76,7 +76,13 @@ export async function show(page, { signal, refresh }) {
   poll(signal, 2000, () => (shelf.products.size ? orders() : null));
 }
 
-const bought = () => JSON.parse(kept.get('seawall.orders') ?? '[]');
+function bought() {
+  try {
+    return JSON.parse(kept.get('seawall.orders') ?? '[]').map(String);
+  } catch {
+    return [];
+  }
+}
 
 function remember(id) {
   kept.set('seawall.orders', JSON.stringify([id, ...bought().filter((known) => known !== id)].slice(0, 20)));
@@ -107,7 +113,7 @@ function row(order, open) {
   const name = product?.name ?? order.product_id;
   const cancel = h('button', { type: 'button', 'aria-label': `Cancel the order of ${name}`, onclick: () => askCancel(order, name) }, 'Cancel');
   return h('li', { class: 'order', 'data-id': order.id },
-    h('img', { src: drawing(product ?? { name }), alt: '', width: 64, height: 48 }),
+    image(product ?? { name }, 256),
     h('div', { class: 'grow' }, h('p', { class: 'strong' }, `${number(order.quantity)} × ${name}`),
       h('p', { class: 'fine' }, moment(order.created_at), ' · ', h('code', { title: order.id }, short(order.id)))),
     h('p', { class: 'strong' }, money(order.total_minor, order.currency)),
