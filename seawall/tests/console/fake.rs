@@ -2,7 +2,6 @@
 //! contract; where the gateway knows a route, its own service answers. The kills are real ones.
 use crate::{stage::OPERATOR, support};
 use axum::{
-    Json,
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{HeaderValue, StatusCode, header::AUTHORIZATION},
@@ -10,6 +9,7 @@ use axum::{
 };
 use chrono::Utc;
 use serde_json::{Value, json};
+use service::Json;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -305,10 +305,10 @@ impl Fake {
         let mut services: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for replica in self.0.control.list() {
             let name = replica["name"].as_str().expect("a name").to_owned();
-            let state = match replica["state"].as_str() {
-                Some(state @ ("ready" | "starting" | "draining")) => state,
-                _ => "down",
-            };
+            let state = replica["state"].as_str();
+            let state = state
+                .filter(|s| ["ready", "starting", "draining"].contains(s))
+                .unwrap_or("down");
             services.entry(replica["service"].as_str().expect("a service").to_owned()).or_default().push(json!({
                 "name": name, "state": state, "started_at": replica["started_at"], "restarts": replica["restarts"],
                 "address": replica["api"].as_str().unwrap_or_default().trim_start_matches("http://"), "killable": true,
