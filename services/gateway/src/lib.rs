@@ -1,6 +1,7 @@
 //! The front door: the one public address, and what stands between it and the services.
 mod address;
 mod config;
+mod console;
 mod identity;
 mod live;
 mod metrics;

@@ -1,11 +1,11 @@
 //! Every public route: those of the services behind, and the gateway's own.
-use crate::{App, live, proxy, status::Status};
+use crate::{App, console, live, proxy, status::Status};
 use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
-    response::{Html, IntoResponse as _, Response},
+    response::{IntoResponse as _, Response},
     routing::{MethodFilter, get, on},
 };
 use service::{Identity, Json, Problem, ProblemBody};
@@ -94,11 +94,7 @@ pub enum Access {
 }
 
 pub fn routes(app: App) -> Router {
-    let mut router = own()
-        .split_for_parts()
-        .0
-        .route("/", get(front))
-        .route("/front.css", get(style));
+    let mut router = own().split_for_parts().0.merge(console::routes());
     router = router.route("/api/openapi.json", get(openapi));
     for (method, path, peer, _) in TABLE {
         let pass_on = move |State(app): State<App>, request: Request| async move {
@@ -156,17 +152,6 @@ async fn openapi(State(app): State<App>) -> Response {
     axum::Json(&*app.openapi.get(&app).await).into_response()
 }
 
-async fn front() -> Html<&'static str> {
-    Html(include_str!("front.html"))
-}
-
-async fn style() -> ([(HeaderName, &'static str); 1], &'static str) {
-    (
-        [(header::CONTENT_TYPE, "text/css")],
-        include_str!("front.css"),
-    )
-}
-
 /// Headers that keep browsers from doing more with an answer than they should
 /// (<https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html>).
 pub async fn harden(request: Request, next: Next) -> Response {
@@ -177,7 +162,8 @@ pub async fn harden(request: Request, next: Next) -> Response {
     let policy = if docs {
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
     } else {
-        "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+         connect-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     };
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

@@ -1,4 +1,5 @@
 //! The gateway from outside, before services that answer as told.
+mod console;
 mod identity;
 mod images;
 mod live;

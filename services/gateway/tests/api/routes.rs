@@ -133,7 +133,7 @@ async fn every_answer_has_the_security_headers() {
     let shop = Shop::with(panics, &["--max-body-bytes=1000"]).await;
     for (path, status) in [
         ("/", 200),
-        ("/front.css", 200),
+        ("/console/style.css", 200),
         ("/docs/", 200),
         ("/api/status", 200),
         ("/api/openapi.json", 200),

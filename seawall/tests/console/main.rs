@@ -1,0 +1,13 @@
+//! The console in a real browser, before a real platform. Needs chromium and chromedriver; `ci/test` installs
+//! them where it can.
+mod account;
+mod away;
+mod browser;
+mod fake;
+mod jobs;
+mod looks;
+mod ops;
+mod shop;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
