@@ -80,7 +80,7 @@ fn people_see_their_own_orders_and_mails() {
         assert_eq!(status, 200, "{page}");
         page["items"].as_array().expect("items").clone()
     };
-    assert_eq!(list(&ada, "/api/orders"), [hers.clone()]);
+    assert_eq!(list(&ada, "/api/orders"), std::slice::from_ref(&hers));
     assert!(list(&eve, "/api/orders").is_empty());
     let mail = support::eventually("her mail", || list(&ada, "/api/notifications").pop());
     assert_eq!(mail["order_id"], hers["id"]);

@@ -111,7 +111,9 @@ impl<'a> Header<'a> {
         let mut samples = vec![0; usize::try_from(size).expect("it is below MAX_DECODED")];
         match self.format {
             Format::Jpeg(mut jpeg) => jpeg.decode_into(&mut samples).map_err(broken)?,
-            Format::Png(mut png) => drop(png.next_frame(&mut samples).map_err(broken)?),
+            Format::Png(mut png) => {
+                png.next_frame(&mut samples).map_err(broken)?;
+            }
             Format::WebP(mut webp) => webp.read_image(&mut samples).map_err(broken)?,
         }
         Ok(Pixels::opaque(width, height, channels, samples).upright(self.orientation))
