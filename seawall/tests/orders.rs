@@ -138,7 +138,7 @@ fn fifty_kills_under_load_lose_nothing() {
             break;
         }
     }
-    assert_eq!(seen.len(), 6, "every kind of process: {seen:?}");
+    assert_eq!(seen.len(), 8, "every kind of process: {seen:?}");
 }
 
 #[test]

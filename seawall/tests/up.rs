@@ -156,7 +156,7 @@ fn ctrl_c_drains_callers_before_those_they_call() {
         .collect();
     let stage = |name: &&str| match name.split('-').next() {
         Some("gateway") => 0,
-        Some("worker" | "notification" | "commander") => 1,
+        Some("worker" | "notification" | "commander" | "auth") => 1,
         Some("order") => 2,
         _ => 3,
     };

@@ -229,7 +229,7 @@ mod tests {
     fn warnings_errors_and_panics_are_notable() {
         let line = |level: &str| {
             format!(
-                r#"{{"time":"2026-01-01T00:00:00Z","level":"{level}","service":"order","target":"order","request_id":"r","message":"queue is away","error":"refused\u001b[2J","attempt":3}}"#
+                r#"{{"time":"2026-01-01T00:00:00Z","level":"{level}","service":"order","target":"order","request_id":"r","message":"queue is away","attempt":3,"error":"refused\u001b[2J"}}"#
             )
         };
         assert_eq!(notable(&line("info")), None);

@@ -3,7 +3,6 @@
 mod account;
 mod away;
 mod browser;
-mod fake;
 mod jobs;
 mod looks;
 mod ops;

@@ -1,9 +1,5 @@
-//! A platform with a front before it: passes everything on, and can be told to fail; while a service does
-//! not exist yet, a stand-in answers in its place.
-use crate::{
-    fake::Fake,
-    support::{self, Control, Platform, Sandbox},
-};
+//! A platform with a front before it: passes everything on, and can be told to fail.
+use crate::support::{self, Control, Platform, Sandbox};
 use axum::{
     Router,
     body::Body,
@@ -18,7 +14,7 @@ use hyper_util::{
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -42,7 +38,6 @@ pub struct Inner {
     client: Client<HttpConnector, Body>,
     /// Paths that begin so are answered with 503.
     away: Mutex<Option<String>>,
-    fake: Fake,
 }
 
 impl Drop for Stage {
@@ -70,12 +65,10 @@ impl Stage {
         let platform = Platform::start_in(Sandbox::new(), &env);
         let gateway = platform.url();
         pictures(&platform);
-        let fake = Fake::for_what_is_missing(&gateway, platform.control());
         let front = Front(Arc::new(Inner {
             gateway,
             client: Client::builder(TokioExecutor::new()).build_http(),
             away: Mutex::default(),
-            fake,
         }));
         let router = Router::new().fallback(answer).with_state(front.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -114,22 +107,12 @@ impl Stage {
 }
 
 async fn answer(State(Front(front)): State<Front>, request: Request) -> Response {
-    let began = Instant::now();
-    let path = request.uri().path().to_owned();
+    let path = request.uri().path();
     let away = front.away.lock().expect("not poisoned").clone();
     if away.is_some_and(|away| path.starts_with(&away)) {
         return unavailable();
     }
-    let request = match front.fake.answer(request).await {
-        Ok(response) => return response,
-        Err(request) => request,
-    };
-    let response = pass_on(&front, request).await;
-    let failed = response.status().is_server_error();
-    if path.starts_with("/api/") {
-        front.fake.count(began.elapsed(), failed);
-    }
-    front.fake.amend(&path, response).await
+    pass_on(&front, request).await
 }
 
 async fn pass_on(front: &Inner, mut request: Request) -> Response {
