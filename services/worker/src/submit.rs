@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use contracts::{JOBS, job};
 use queue::{Job, NewJob, Pushed};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use service::Problem;
 use uuid::Uuid;
 
@@ -92,6 +92,11 @@ fn short(mut text: String) -> String {
     text
 }
 
+/// The same whatever the order of its fields.
+fn value(payload: &RawValue) -> Value {
+    serde_json::from_str(payload.get()).unwrap_or_default()
+}
+
 /// The queue's form of a job.
 pub fn new_job(job: &job::Job) -> Result<NewJob> {
     let (kind, payload) = job.parts();
@@ -108,8 +113,8 @@ pub async fn submit(app: &App, key: Option<&str>, submit: Submit) -> Result<Job>
     }
     let pushed = app.queue.push(JOBS, std::slice::from_ref(&new)).await?;
     let job = app.queue.job(JOBS, new.id).await?.ok_or(Error::NotFound)?;
-    let same = (&job.kind, job.payload.get(), job.max_attempts)
-        == (&new.kind, new.payload.get(), new.max_attempts);
+    let same = (&job.kind, value(&job.payload), job.max_attempts)
+        == (&new.kind, value(&new.payload), new.max_attempts);
     if pushed.first() == Some(&Pushed::Duplicate) && !same {
         return Err(Error::KeyReused);
     }
