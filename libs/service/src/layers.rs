@@ -113,8 +113,14 @@ fn context(headers: &HeaderMap) -> Context {
     }
 }
 
-async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
+async fn answer(layer: &Layer, mut request: Request, next: Next) -> Response {
     if let Err(problem) = http1::check(&request) {
+        return closing(problem);
+    }
+    // Before the body is read: a forger's isn't worth it.
+    if let Some(key) = &layer.identity
+        && let Err(problem) = key.admit(&mut request, Utc::now())
+    {
         return closing(problem);
     }
     let (max_body, slots) = match &layer.uploads {
@@ -127,15 +133,10 @@ async fn answer(layer: &Layer, request: Request, next: Next) -> Response {
     let Ok(_slot) = slots.map(|slots| slots.try_acquire()).transpose() else {
         return closing(overloaded());
     };
-    let mut request = match buffer(max_body, layer.body_timeout, request).await {
+    let request = match buffer(max_body, layer.body_timeout, request).await {
         Ok(request) => request,
         Err(problem) => return closing(problem),
     };
-    if let Some(key) = &layer.identity
-        && let Err(problem) = key.admit(&mut request, Utc::now())
-    {
-        return problem.into_response();
-    }
     if Context::current()
         .and_then(|c| c.deadline())
         .is_some_and(|at| at <= Instant::now())

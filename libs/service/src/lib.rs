@@ -35,6 +35,7 @@ mod config;
 mod extract;
 mod healthcheck;
 mod http1;
+mod idempotency;
 mod identity;
 mod layers;
 mod metrics;
@@ -50,6 +51,7 @@ pub mod testing;
 pub use background::Background;
 pub use config::{AppEnv, Config, Secret};
 pub use extract::{Json, Path, Query};
+pub use idempotency::IdempotencyKey;
 pub use identity::{
     Account, CLIENT_ADDRESS, ClientAddress, IDENTITY, Identity, IdentityKey, Operator, Scope,
 };

@@ -11,8 +11,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("invalid request")]
     Invalid(Problem),
-    #[error("invalid idempotency key")]
-    InvalidKey,
     #[error("the key was used for another account")]
     KeyReused,
     #[error("the name is taken, or looks like one that is")]
@@ -48,7 +46,7 @@ impl Error {
     /// Label of the metric.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::InvalidKey | Self::KeyReused => "invalid",
+            Self::Invalid(_) | Self::KeyReused => "invalid",
             Self::Taken => "taken",
             Self::WrongLogin | Self::WrongPassword | Self::InvalidRefresh | Self::WrongSecret => {
                 "refused"
@@ -64,12 +62,6 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(problem) => problem,
-            Error::InvalidKey => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_idempotency_key",
-                "The Idempotency-Key is not valid",
-            )
-            .detail("it must be 1 to 255 visible ASCII characters"),
             Error::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

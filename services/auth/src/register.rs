@@ -5,14 +5,11 @@ use crate::{
     login, password,
     user::{self, Change, User, Username},
 };
-use axum::http::HeaderMap;
 use contracts::auth::{OPERATOR, Role};
 use serde::Deserialize;
 use service::Problem;
 use std::net::IpAddr;
 use uuid::Uuid;
-
-const KEY: &str = "idempotency-key";
 
 /// Somebody who wants an account.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -24,21 +21,6 @@ pub struct Register {
     /// 8 to 1024 bytes.
     #[schema(min_length = 8, max_length = 1024)]
     pub password: String,
-}
-
-/// The caller's key, under which a repeat is the same account.
-///
-/// # Errors
-/// When it isn't 1 to 255 visible ASCII characters.
-pub fn key(headers: &HeaderMap) -> Result<Option<&str>> {
-    let mut keys = headers.get_all(KEY).iter();
-    let Some(key) = keys.next() else {
-        return Ok(None);
-    };
-    let valid = |k: &&str| (1..=255).contains(&k.len()) && k.bytes().all(|b| b.is_ascii_graphic());
-    let key = key.to_str().ok().filter(valid);
-    let only = keys.next().is_none();
-    key.filter(|_| only).map(Some).ok_or(Error::InvalidKey)
 }
 
 /// Makes an account; the same again for a key that has one.

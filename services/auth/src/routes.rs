@@ -18,7 +18,9 @@ use axum::{
 };
 use contracts::auth::{Jwks, Profile, PublicProfile, Tokens};
 use serde::Deserialize;
-use service::{Account, ClientAddress, Cursor, Json, Page, Place, ProblemBody, Query};
+use service::{
+    Account, ClientAddress, Cursor, IdempotencyKey, Json, Page, Place, ProblemBody, Query,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Tokens must not stay in caches (RFC 6749 section 5.1).
@@ -57,11 +59,10 @@ pub fn routes(app: App) -> Router {
     ))]
 async fn register_account(
     State(app): State<App>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(new): Json<Register>,
 ) -> Result<(StatusCode, Json<Profile>)> {
-    let key = register::key(&headers)?;
-    let registered = register::register(&app, key, new).await;
+    let registered = register::register(&app, key.as_deref(), new).await;
     app.metrics.count("register", &registered);
     Ok((StatusCode::CREATED, Json(registered?.view())))
 }

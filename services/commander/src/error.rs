@@ -11,8 +11,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("invalid request")]
     Invalid(Problem),
-    #[error("invalid idempotency key")]
-    InvalidKey,
     #[error("chaos is disabled")]
     Disabled,
     #[error("no such replica")]
@@ -35,12 +33,6 @@ impl From<Error> for Problem {
             |status, code, title, detail: &str| Self::new(status, code, title).detail(detail);
         match error {
             Error::Invalid(problem) => problem,
-            Error::InvalidKey => refuse(
-                StatusCode::BAD_REQUEST,
-                "invalid_idempotency_key",
-                "The Idempotency-Key is not valid",
-                "it must be 1 to 255 visible ASCII characters, once",
-            ),
             Error::Disabled => refuse(
                 StatusCode::FORBIDDEN,
                 "chaos_disabled",

@@ -7,14 +7,9 @@ use crate::{
     replica::{Replica, Target},
     state::Platform,
 };
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::get,
-};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use serde::{Deserialize, Serialize};
-use service::{Cursor, Json, Operator, Page, Place, ProblemBody, Query};
+use service::{Cursor, IdempotencyKey, Json, Operator, Page, Place, ProblemBody, Query};
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
@@ -85,23 +80,11 @@ async fn journal(
 async fn kill_one(
     State(app): State<App>,
     _: Operator,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(target): Json<Target>,
 ) -> Result<(StatusCode, Json<Entry>)> {
-    let entry = kill::kill(&app, OPERATOR.to_owned(), request_key(&headers)?, &target).await?;
+    let entry = kill::kill(&app, OPERATOR.to_owned(), key.as_deref(), &target).await?;
     Ok((StatusCode::ACCEPTED, Json(entry)))
-}
-
-fn request_key(headers: &HeaderMap) -> Result<Option<&str>> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else {
-        return Ok(None);
-    };
-    let key = key.to_str().map_err(|_| Error::InvalidKey)?;
-    let valid = (1..=255).contains(&key.len())
-        && key.bytes().all(|b| b.is_ascii_graphic())
-        && keys.next().is_none();
-    valid.then_some(Some(key)).ok_or(Error::InvalidKey)
 }
 
 #[derive(Deserialize)]

@@ -12,8 +12,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("invalid order")]
     Invalid(Problem),
-    #[error("invalid idempotency key")]
-    InvalidKey,
     #[error("the key was used for another order")]
     KeyReused,
     #[error("no such order")]
@@ -44,9 +42,7 @@ impl Error {
     /// Label of the metric.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::InvalidKey | Self::TotalOutOfRange | Self::NoSuchProduct => {
-                "invalid"
-            }
+            Self::Invalid(_) | Self::TotalOutOfRange | Self::NoSuchProduct => "invalid",
             Self::KeyReused => "key_reused",
             Self::NotFound => "not_found",
             Self::SoldOut => "sold_out",
@@ -60,12 +56,6 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(problem) => problem,
-            Error::InvalidKey => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_idempotency_key",
-                "The Idempotency-Key is not valid",
-            )
-            .detail("it must be 1 to 255 visible ASCII characters"),
             Error::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

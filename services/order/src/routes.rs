@@ -14,12 +14,13 @@ use axum::{
 use chrono::{DateTime, Utc};
 use contracts::order::{Acknowledge, Order, Sales, Settle, Settled, Touch, Touched};
 use serde::Deserialize;
-use service::{Cursor, Identity, Json, Page, Path, Place, ProblemBody, Query, Scope};
+use service::{
+    Cursor, IdempotencyKey, Identity, Json, Page, Path, Place, ProblemBody, Query, Scope,
+};
 use std::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-const KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 pub fn routes(app: App) -> Router {
@@ -52,11 +53,12 @@ pub fn routes(app: App) -> Router {
 async fn create(
     State(app): State<App>,
     identity: Identity,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(new): Json<NewOrder>,
 ) -> Result<(StatusCode, HeaderMap, Json<Order>)> {
     let started = Instant::now();
-    let key = key(&headers)?;
+    // One of our own for callers that don't care.
+    let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
     let product = new.product_id.clone();
     let placed = place::place(&app, identity.user_id(), &key, new).await;
     app.metrics
@@ -81,19 +83,6 @@ async fn create(
     }
     let order = placed.order.view().ok_or(Error::Expired)?;
     Ok((StatusCode::CREATED, headers, Json(order)))
-}
-
-/// The caller's key; one of our own for callers that don't care.
-fn key(headers: &HeaderMap) -> Result<String> {
-    let mut keys = headers.get_all(KEY).iter();
-    let Some(key) = keys.next() else {
-        return Ok(Uuid::now_v7().to_string());
-    };
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|k| order::is_key(k) && keys.next().is_none());
-    key.map(str::to_owned).ok_or(Error::InvalidKey)
 }
 
 /// Your orders, newest first; all of them for an operator.

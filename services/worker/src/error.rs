@@ -11,8 +11,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     #[error("invalid request")]
     Invalid(Problem),
-    #[error("invalid idempotency key")]
-    InvalidKey,
     #[error("the key belongs to another job")]
     KeyReused,
     #[error("no such job")]
@@ -25,12 +23,6 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(problem) => problem,
-            Error::InvalidKey => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_idempotency_key",
-                "The Idempotency-Key is not valid",
-            )
-            .detail("it must be 1 to 255 visible ASCII characters"),
             Error::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

@@ -4,17 +4,12 @@ use crate::{
     error::{Error, Result},
     submit::{self, Submit},
 };
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::get,
-};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use contracts::JOBS;
 use queue::{Filter, State as JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use service::{Cursor, Json, Operator, Page, Path, ProblemBody, Query};
+use service::{Cursor, IdempotencyKey, Json, Operator, Page, Path, ProblemBody, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -88,21 +83,10 @@ impl From<queue::Job> for JobView {
 async fn submit_one(
     State(app): State<App>,
     _: Operator,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(new): Json<Submit>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let key = match keys.next() {
-        None => None,
-        Some(key) => {
-            let key = key.to_str().map_err(|_| Error::InvalidKey)?;
-            let valid = (1..=255).contains(&key.len())
-                && key.bytes().all(|b| b.is_ascii_graphic())
-                && keys.next().is_none();
-            Some(valid.then_some(key).ok_or(Error::InvalidKey)?)
-        }
-    };
-    let job = submit::submit(&app, key, new).await?;
+    let job = submit::submit(&app, key.as_deref(), new).await?;
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }
 
@@ -111,10 +95,10 @@ async fn submit_one(
 async fn submit_another(
     state: State<App>,
     operator: Operator,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     new: Json<Submit>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    submit_one(state, operator, headers, new).await
+    submit_one(state, operator, key, new).await
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
