@@ -63,6 +63,27 @@ async fn the_red_button_kills_one_of_all() {
         .sum::<u64>();
     assert_eq!(restarts, 1);
     browser.see(".replica[data-restarts='1']", "ready").await;
-    // The victim may be the gateway that was asked.
-    browser.close(&[502]).await;
+    // The victim may be the gateway that was asked, or that holds the stream.
+    browser.close(&[0, 502]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_while_the_stream_was_cut_is_seen_afterwards() {
+    let stage = Stage::start().await;
+    let browser = as_operator(&stage, DESKTOP, "ops").await;
+    browser.see(".live", "live").await;
+    // Nobody can watch while both gateways, one of which holds the stream, are replaced.
+    stage.away(Some("/api/ops/live"));
+    for gateway in ["gateway-1", "gateway-2"] {
+        let old = stage.control().pid(gateway);
+        stage.control().kill(gateway, "KILL");
+        stage.control().wait_for_successor(gateway, old);
+    }
+    browser.see(".live", "taking it up again").await;
+    stage.away(None);
+    for gateway in ["gateway-1", "gateway-2"] {
+        browser.see(".journal .entry", gateway).await;
+    }
+    browser.see(".journal", "back after").await;
+    browser.close(&[0, 502, 503]).await;
 }

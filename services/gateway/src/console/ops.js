@@ -25,7 +25,6 @@ export async function show(page, context) {
   const first = await context.guard(() => get('/ops/state', context.signal));
   const view = board(page, context);
   view.state(first);
-  view.entries((await get(`/ops/journal?limit=${JOURNAL}`, context.signal)).items);
   later(view.more).catch(() => {});
   return void follow(view, context);
 }
@@ -78,6 +77,8 @@ async function follow(view, { signal }) {
   for (let wait = 1; !signal.aborted; wait = Math.min(wait * 2, 10)) {
     try {
       const response = await request('GET', '/ops/live', { signal });
+      // Asked once the stream has begun, so that nothing of the time before it is missed.
+      view.entries((await get(`/ops/journal?limit=${JOURNAL}`, signal)).items);
       view.live('live', true);
       wait = 1;
       await read(response.body, (name, data) => {
