@@ -6,8 +6,15 @@ use argon2::{
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use service::Problem;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    thread,
+};
+use tokio::sync::{
+    mpsc::{self, Receiver, Sender},
+    oneshot,
+};
 
 /// Bytes, whatever the characters (OWASP ASVS 5.0, 6.2.1 and 6.2.9; the upper end bounds the work).
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
@@ -46,16 +53,16 @@ pub struct Settings {
     pub queue: usize,
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Hashes and verifies on threads of their own, a few at once: a hash takes tens of milliseconds and
-/// `memory_kib` of memory.
+/// `memory_kib` of memory. The threads take their work themselves; were it handed to them by the thread
+/// of the requests, each hash would begin with a wait for that one's turn on a busy core.
 #[derive(Clone)]
 pub struct Hasher {
     argon2: Argon2<'static>,
     params: Params,
-    /// Those that hash or wait.
-    admitted: Arc<Semaphore>,
-    /// Those that hash.
-    running: Arc<Semaphore>,
+    jobs: Sender<Job>,
     /// Of nobody's password: verifying it takes as long as verifying a real one.
     nobody: Arc<str>,
 }
@@ -67,12 +74,18 @@ impl Hasher {
         let lanes = 1;
         let params = Params::new(settings.memory_kib, settings.passes, lanes, Some(HASH))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..settings.parallel {
+            let queue = queue.clone();
+            let hash = thread::Builder::new().name("argon2".to_owned());
+            hash.spawn(move || work(&queue))?;
+        }
         Ok(Self {
             nobody: nobody(&params)?.into(),
             argon2,
             params,
-            admitted: Arc::new(Semaphore::new(settings.parallel + settings.queue)),
-            running: Arc::new(Semaphore::new(settings.parallel)),
+            jobs,
         })
     }
 
@@ -116,15 +129,28 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let admitted = self.admitted.clone().try_acquire_owned();
-        let admitted = admitted.map_err(|_| Error::Busy)?;
-        let running = self.running.clone().acquire_owned().await;
-        let done = tokio::task::spawn_blocking(move || {
-            // Held until the work is done, even if nobody waits for it any more.
-            let _slots = (admitted, running);
-            work()
-        });
-        done.await.map_err(|e| Error::Hash(e.to_string()))?
+        let (tell, answer) = oneshot::channel();
+        let job = move || {
+            // Whoever gave up meanwhile costs nothing any more.
+            if !tell.is_closed() {
+                let _ = tell.send(work());
+            }
+        };
+        let waits = self.jobs.try_send(Box::new(job));
+        waits.map_err(|_| Error::Busy)?;
+        answer.await.map_err(|e| Error::Hash(e.to_string()))?
+    }
+}
+
+/// Works until the last [`Hasher`] is gone.
+fn work(queue: &Mutex<Receiver<Job>>) {
+    let next = || {
+        let mut queue = queue.lock().expect("nobody panics while waiting");
+        queue.blocking_recv()
+    };
+    while let Some(job) = next() {
+        // One that panics tells its caller by falling silent.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
