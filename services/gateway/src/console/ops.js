@@ -2,6 +2,7 @@
 import { call, get, has, poll, Problem, request, sleep } from './api.js';
 import { announce, fill, h, millis, moment, number, say, span } from './dom.js';
 import { badge, confirm, dialog, during, empty, problemBox, toast } from './parts.js';
+import { chaos } from './chaos.js';
 import { plot } from './plot.js';
 
 const JOURNAL = 50;
@@ -25,7 +26,6 @@ export async function show(page, context) {
   const first = await context.guard(() => get('/ops/state', context.signal));
   const view = board(page, context);
   view.state(first);
-  later(view.more).catch(() => {});
   return void follow(view, context);
 }
 
@@ -45,19 +45,18 @@ function board(page, { signal }) {
   const log = journal();
   const out = h('div', { class: 'outcome' });
   const random = h('button', { type: 'button', class: 'danger big', onclick: () => during(random, out, () => kill({})) }, 'KILL RANDOM REPLICA');
-  const more = h('div', {});
+  const breaking = chaos();
   page.replaceChildren(
     h('div', { class: 'spread wrap' }, h('div', {}, h('h1', {}, 'Ops commander'), about), live),
-    h('div', { class: 'row wrap' }, random, h('p', { class: 'fine grow' }, 'One process dies at once, without a goodbye. Watch what takes its place; the shop should notice nothing.')),
+    h('div', { class: 'row wrap' }, random, breaking.buttons, h('p', { class: 'fine grow' }, 'A killed process dies at once, without a goodbye. Watch what takes its place; the shop should notice nothing.')),
     out,
     h('section', { 'aria-labelledby': 'golden' }, h('h2', { id: 'golden' }, 'Golden signals, last 2 minutes'), signals),
     h('section', { 'aria-labelledby': 'map' }, h('h2', { id: 'map' }, 'Replicas'), map.node),
     h('div', { class: 'columns' },
       h('section', { 'aria-labelledby': 'events' }, h('h2', { id: 'events' }, 'Journal'), log.node),
-      h('div', {}, h('section', { 'aria-labelledby': 'queues' }, h('h2', { id: 'queues' }, 'Queues'), queues), more)));
+      h('div', {}, breaking.node, h('section', { 'aria-labelledby': 'queues' }, h('h2', { id: 'queues' }, 'Queues'), queues))));
   signal.addEventListener('abort', () => say(live, 'stopped'));
   return {
-    more,
     entries: log.add,
     live(text, ok) {
       say(live, text);
@@ -65,6 +64,7 @@ function board(page, { signal }) {
     },
     state(now) {
       say(about, `${now.environment}, version ${now.version}`);
+      breaking.update(now);
       map.update(now.services, new Date(now.at));
       for (const add of plots) add(now.signals);
       fill(queues, now.queues, () => queueTable(now.queues));
@@ -220,17 +220,6 @@ export function queueTable(queues) {
     h('tbody', {}, queues.map((q) => h('tr', {}, h('th', { scope: 'row' }, q.name),
       states.map((s) => h('td', { class: `number${s === 'dead' && q[s] ? ' bad' : ''}` }, number(q[s] ?? 0))),
       h('td', { class: 'number' }, span(q.oldest_seconds ?? 0)))))));
-}
-
-/** What comes later is told as such, not offered. */
-async function later(place) {
-  const parts = [['load', 'ACTIVATE LOAD'], ['faults', 'faults'], ['drills', 'drills']];
-  const found = await Promise.all(parts.map(([path]) => has(`/api/ops/${path}`)));
-  const missing = parts.filter((_, i) => !found[i]).map(([, name]) => name);
-  const there = parts.filter((_, i) => found[i]).map(([, name]) => name);
-  place.replaceChildren(
-    missing.length ? h('section', {}, h('h2', {}, 'Not available yet'), h('p', {}, `From here later: ${missing.join(', ')}. This platform doesn’t have them.`)) : '',
-    there.length ? h('section', {}, h('h2', {}, 'Through the API'), h('p', {}, `${there.join(', ')}: `, h('a', { href: '/docs' }, 'described here'), '.')) : '');
 }
 
 /** Without commander the front door still tells how many replicas are ready. */
