@@ -41,8 +41,7 @@ impl Model {
             ModelPhase::Closed(_) => true,
             ModelPhase::Open(until, _) => now >= *until,
             ModelPhase::HalfOpen(probes, _) => {
-                let given_up = |p: &&Option<Verdict>| **p == Some(Verdict::Unknown);
-                probes.len() - probes.iter().filter(given_up).count() < self.rules.probes as usize
+                !probes.contains(&None)
             }
         }
     }
