@@ -27,7 +27,9 @@ fn gauge(platform: &Platform, replica: &str, fault: &str) -> Option<String> {
     let url = format!("{}/metrics", ops.as_str().expect("a URL"));
     let (_, text) = http("GET", &url, &[], "");
     let line = format!("chaos_fault_active{{fault=\"{fault}\"}} ");
-    text.lines().find_map(|l| l.strip_prefix(&line)).map(str::to_owned)
+    text.lines()
+        .find_map(|l| l.strip_prefix(&line))
+        .map(str::to_owned)
 }
 
 /// About 100 requests a second, each sent at its time whatever became of the others.
@@ -60,7 +62,10 @@ fn a_slow_replica_is_gone_round_within_five_seconds() {
     let platform = Platform::start();
     let url = platform.url();
     let spec = json!({"fault": "latency", "latency_ms": 2000, "seconds": 60});
-    begin(&platform, json!({"service": "inventory", "replica": "inventory-1", "spec": spec}));
+    begin(
+        &platform,
+        json!({"service": "inventory", "replica": "inventory-1", "spec": spec}),
+    );
     let (began, stop) = (Instant::now(), AtomicBool::new(false));
     let samples = thread::scope(|scope| {
         let load = scope.spawn(|| load(&url, began, &stop));
@@ -68,20 +73,36 @@ fn a_slow_replica_is_gone_round_within_five_seconds() {
         stop.store(true, Relaxed);
         load.join().expect("samples")
     });
-    assert_eq!(gauge(&platform, "inventory-1", "latency").as_deref(), Some("1"));
-    assert_eq!(gauge(&platform, "inventory-2", "latency").as_deref(), Some("0"));
+    assert_eq!(
+        gauge(&platform, "inventory-1", "latency").as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        gauge(&platform, "inventory-2", "latency").as_deref(),
+        Some("0")
+    );
     let failed = samples.iter().filter(|s| s.status != 200).count();
     assert_eq!(failed, 0, "of {}", samples.len());
     let slow = |s: &&Sample| s.took >= Duration::from_millis(800);
-    assert!(samples.iter().any(|s| slow(&s)), "nobody met the slow replica");
+    assert!(
+        samples.iter().any(|s| slow(&s)),
+        "nobody met the slow replica"
+    );
     let late = samples.iter().filter(|s| s.at >= Duration::from_secs(5));
     let mut late: Vec<_> = late.map(|s| s.took).collect();
     late.sort_unstable();
     let p99 = late[late.len() * 99 / 100];
-    assert!(p99 < Duration::from_millis(250), "p99 {p99:?} of {}", late.len());
+    assert!(
+        p99 < Duration::from_millis(250),
+        "p99 {p99:?} of {}",
+        late.len()
+    );
     let (status, _) = platform.call("DELETE", "/api/ops/faults", &Value::Null);
     assert_eq!(status, 204);
-    assert_eq!(gauge(&platform, "inventory-1", "latency").as_deref(), Some("0"));
+    assert_eq!(
+        gauge(&platform, "inventory-1", "latency").as_deref(),
+        Some("0")
+    );
 }
 
 /// Whoever began a fault may be gone when it is over.
@@ -89,7 +110,10 @@ fn a_slow_replica_is_gone_round_within_five_seconds() {
 fn a_fault_ends_without_commander() {
     let platform = Platform::start();
     let spec = json!({"fault": "unready", "seconds": 5});
-    begin(&platform, json!({"service": "notification", "scope": "all", "spec": spec}));
+    begin(
+        &platform,
+        json!({"service": "notification", "scope": "all", "spec": spec}),
+    );
     let began = Instant::now();
     let control = platform.control();
     for name in ["commander-1", "commander-2"] {
@@ -107,7 +131,9 @@ fn a_fault_ends_without_commander() {
     eventually("the end in the journal", || {
         let (_, journal) = platform.call("GET", "/api/ops/journal", &Value::Null);
         let mut items = journal["items"].as_array()?.iter();
-        items.find(|e| e["action"] == "fault" && e["outcome"] == "done").map(drop)
+        items
+            .find(|e| e["action"] == "fault" && e["outcome"] == "done")
+            .map(drop)
     });
 }
 
@@ -141,4 +167,58 @@ fn without_databases_answers_are_quick_and_products_are_there() {
         (platform.call("GET", "/api/orders", &Value::Null).0 == 200).then_some(())
     });
     assert_eq!(get(&ready).0, 200);
+}
+
+/// Tokens signed with a key that is withdrawn get nobody in; those of before go on.
+#[test]
+fn tokens_of_a_withdrawn_key_are_refused() {
+    let platform = Platform::start();
+    let ada = json!({"username": "ada", "password": "correct horse battery"});
+    let (status, profile) = platform.call_as(None, "POST", "/api/auth/register", &ada);
+    assert_eq!(status, 201, "{profile}");
+    let login = || {
+        let (status, tokens) = platform.call_as(None, "POST", "/api/auth/login", &ada);
+        assert_eq!(status, 200, "{tokens}");
+        format!(
+            "Bearer {}",
+            tokens["access_token"].as_str().expect("a token")
+        )
+    };
+    let me = |who: &str| platform.call_as(Some(who), "GET", "/api/auth/me", &Value::Null);
+    let before = login();
+    let spec = json!({"fault": "expired_key", "seconds": 600});
+    begin(
+        &platform,
+        json!({"service": "auth", "scope": "all", "spec": spec}),
+    );
+    let (status, problem) = me(&login());
+    assert_eq!((status, &problem["type"]), (401, &json!("invalid_token")));
+    assert_eq!(me(&before).0, 200);
+    let order = json!({"service": "order", "spec": {"fault": "expired_key", "seconds": 5}});
+    let (status, problem) = platform.call("POST", "/api/ops/faults", &order);
+    assert_eq!(
+        (status, &problem["type"]),
+        (422, &json!("fault_not_available"))
+    );
+    let (status, _) = platform.call("DELETE", "/api/ops/faults", &Value::Null);
+    assert_eq!(status, 204);
+    assert_eq!(me(&login()).0, 200);
+}
+
+/// How containers are killed: by their own hand, and somebody else starts them again.
+#[test]
+fn a_crash_is_a_crash_and_needs_the_token() {
+    let platform = Platform::start();
+    let token = std::fs::read_to_string(platform.data().join("secrets/chaos_token"));
+    let token = format!("Bearer {}", token.expect("a secret").trim());
+    let control = platform.control();
+    let pid = control.pid("image-2");
+    let ops = control.replica("image-2")["ops"].clone();
+    let url = format!("{}/faults", ops.as_str().expect("a URL"));
+    let crash = json!({"fault": "crash", "seconds": 1});
+    let (status, _) = support::post(&url, &[("authorization", "Bearer wrong")], &crash);
+    assert_eq!(status, 401);
+    let (status, fault) = support::post(&url, &[("authorization", &token)], &crash);
+    assert_eq!(status, 201, "{fault}");
+    control.wait_for_successor("image-2", pid);
 }

@@ -40,9 +40,7 @@ impl Model {
         match &self.phase {
             ModelPhase::Closed(_) => true,
             ModelPhase::Open(until, _) => now >= *until,
-            ModelPhase::HalfOpen(probes, _) => {
-                !probes.contains(&None)
-            }
+            ModelPhase::HalfOpen(probes, _) => !probes.contains(&None),
         }
     }
 

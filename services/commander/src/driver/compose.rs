@@ -7,21 +7,23 @@ use crate::{
 use chrono::{DateTime, Utc};
 use client::Call;
 use futures::future::join_all;
-use http::Method;
+use http::{Method, uri::PathAndQuery};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-/// A container that takes longer isn't ready.
+/// A container that takes longer isn't ready. Longer than its own checks take.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A container whose address is gone for so long was taken away.
 const FORGET: Duration = Duration::from_secs(60);
 /// How often a watch looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// Whoever asks in between is told what the watch has seen.
+const FRESH: Duration = Duration::from_millis(1500);
 
 /// Each address behind a service's name is one container.
 #[derive(Clone, Debug)]
@@ -29,6 +31,7 @@ pub struct Compose {
     services: Arc<[OpsUrl]>,
     /// By service; a container keeps its place as long as it is known.
     places: Arc<Mutex<BTreeMap<String, Vec<Place>>>>,
+    seen: Arc<Mutex<Option<(Instant, Vec<Replica>)>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,15 +56,27 @@ impl Compose {
         Self {
             services: services.into(),
             places: Arc::default(),
+            seen: Arc::default(),
         }
     }
 
-    /// All containers as they are now, a service's beside each other.
+    /// All containers as they were a moment ago, a service's beside each other.
     pub async fn replicas(&self) -> Vec<Replica> {
+        let seen = self.seen().clone();
+        match seen {
+            Some((at, replicas)) if at.elapsed() < FRESH => replicas,
+            _ => self.look_around().await,
+        }
+    }
+
+    async fn look_around(&self) -> Vec<Replica> {
         let found = join_all(self.services.iter().map(addresses)).await;
         let mut by_service: BTreeMap<&str, Vec<SocketAddr>> = BTreeMap::new();
         for (url, addresses) in self.services.iter().zip(found) {
-            by_service.entry(&url.service).or_default().extend(addresses);
+            by_service
+                .entry(&url.service)
+                .or_default()
+                .extend(addresses);
         }
         let known: Vec<(String, SocketAddr)> = {
             let mut places = self.places();
@@ -82,7 +97,9 @@ impl Compose {
                 place.note(look);
             }
         }
-        shown(&self.services, &places)
+        let replicas = shown(&self.services, &places);
+        *self.seen() = Some((Instant::now(), replicas.clone()));
+        replicas
     }
 
     /// All containers after a while.
@@ -90,11 +107,15 @@ impl Compose {
         if !first {
             tokio::time::sleep(LOOK).await;
         }
-        self.replicas().await
+        self.look_around().await
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Place>>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Place>>> {
         self.places.lock().expect("nobody panics while looking")
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(Instant, Vec<Replica>)>> {
+        self.seen.lock().expect("nobody panics while looking")
     }
 }
 
@@ -134,24 +155,45 @@ fn settle(places: &mut Vec<Place>, found: &[SocketAddr]) {
     places.retain(|p| now - p.known_at < FORGET);
 }
 
-/// State and start of the process at an address; none when nobody answers.
-async fn look(address: SocketAddr) -> Option<(State, DateTime<Utc>)> {
-    let call = Call::to(Method::GET, "/readyz").ok()?;
-    let answer = client::once(address, call, PATIENCE).await.ok()?;
-    let ready: Ready = serde_json::from_slice(answer.body()).ok()?;
+/// What an ops listener lets see.
+enum Look {
+    /// State and start of the process.
+    Answer(State, DateTime<Utc>),
+    /// There is one, but it doesn't answer.
+    Silence,
+    Nobody,
+}
+
+async fn look(address: SocketAddr) -> Look {
+    let call = Call::new(Method::GET, PathAndQuery::from_static("/readyz"));
+    let answer = match client::once(address, call, PATIENCE).await {
+        Ok(answer) => answer,
+        Err(client::Error::Timeout { .. }) => return Look::Silence,
+        Err(_) => return Look::Nobody,
+    };
+    let Ok(ready) = serde_json::from_slice::<Ready>(answer.body()) else {
+        return Look::Silence;
+    };
     let state = match ready.status.as_str() {
         "ready" => State::Ready,
         "draining" => State::Draining,
         _ => State::Starting,
     };
-    Some((state, ready.started_at))
+    Look::Answer(state, ready.started_at)
 }
 
 impl Place {
-    fn note(&mut self, look: Option<(State, DateTime<Utc>)>) {
-        let Some((state, started_at)) = look else {
-            self.state = State::Down;
-            return;
+    fn note(&mut self, look: Look) {
+        let (state, started_at) = match look {
+            Look::Answer(state, started_at) => (state, started_at),
+            Look::Silence => {
+                self.state = State::Starting;
+                return;
+            }
+            Look::Nobody => {
+                self.state = State::Down;
+                return;
+            }
         };
         if self.started_at.is_some_and(|before| before != started_at) {
             self.restarts += 1;
@@ -217,10 +259,11 @@ mod tests {
         settle(&mut places, &[address(1)]);
         let (first, second) = (Utc::now(), Utc::now() + Duration::from_secs(1));
         for look in [
-            Some((State::Ready, first)),
-            None,
-            Some((State::Starting, second)),
-            Some((State::Ready, second)),
+            Look::Answer(State::Ready, first),
+            Look::Silence,
+            Look::Nobody,
+            Look::Answer(State::Starting, second),
+            Look::Answer(State::Ready, second),
         ] {
             places[0].note(look);
         }

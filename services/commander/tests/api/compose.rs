@@ -20,7 +20,8 @@ async fn containers_show_break_die_and_come_back() {
         let one = Replica::start("order-1", true, true).listening().await;
         let two = Replica::start("order-2", true, true).listening().await;
         let image = Replica::start("image-1", false, false).listening().await;
-        let name = |service: &str, r: &Replica| format!("{service}=http://localhost:{}", r.ops.port());
+        let name =
+            |service: &str, r: &Replica| format!("{service}=http://localhost:{}", r.ops.port());
         let urls = format!(
             "--ops-urls={},{},{}",
             name("order", &one),
@@ -38,10 +39,16 @@ async fn containers_show_break_die_and_come_back() {
             assert!(shown["started_at"].is_string());
         }
         let unready = json!({"service": "image", "spec": {"fault": "unready", "seconds": 600}});
-        let begun = commander.call("POST", "/ops/faults", unready).await.expect(201);
+        let begun = commander
+            .call("POST", "/ops/faults", unready)
+            .await
+            .expect(201);
         assert_eq!(places(&begun), ["image-1"]);
-        let state = commander.get("/ops/state").await.expect(200);
-        assert_eq!(replica(&state, "image", 1)["state"], "starting", "{state}");
+        eventually("it isn't ready", async || {
+            let state = commander.get("/ops/state").await.expect(200);
+            replica(&state, "image", 1)["state"] == "starting"
+        })
+        .await;
 
         // It dies; the container is started again at its address.
         let first = replica(&state, "order", 1);
@@ -49,22 +56,34 @@ async fn containers_show_break_die_and_come_back() {
             true => (1, one.ops),
             false => (1, two.ops),
         };
-        let (dies, _stays) = if address == one.ops { (one, two) } else { (two, one) };
+        let (dies, _stays) = if address == one.ops {
+            (one, two)
+        } else {
+            (two, one)
+        };
         let shown = async |wanted: &str| {
             let state = commander.get("/ops/state").await.expect(200);
             replica(&state, "order", place)["state"] == wanted
         };
         eventually("the watch has seen it", async || {
-            commander.metrics().contains("chaos_kills_total{service=\"order\"}")
+            commander
+                .metrics()
+                .contains("chaos_kills_total{service=\"order\"}")
         })
         .await;
         drop(dies);
         eventually("it is down", async || shown("down").await).await;
         eventually("its death is noted", async || {
-            commander.journal().await.iter().any(|e| e["action"] == "died")
+            commander
+                .journal()
+                .await
+                .iter()
+                .any(|e| e["action"] == "died")
         })
         .await;
-        let _back = Replica::start_at("order-1", address, true, true).listening().await;
+        let _back = Replica::start_at("order-1", address, true, true)
+            .listening()
+            .await;
         eventually("it is back", async || shown("ready").await).await;
         eventually("the journal says so", async || {
             let journal = commander.journal().await;

@@ -33,7 +33,10 @@ async fn one_is_one_and_all_are_those_of_the_service() {
         let commander = Commander::new(&db, &supervisor, &WITH_TOKEN);
         let hit = |_: ()| which(&fleet, |r| r.faults.is_active(Kind::Error));
         let named = json!({"service": "order", "replica": "order-2", "spec": error(600)});
-        let begun = commander.call("POST", "/ops/faults", named).await.expect(201);
+        let begun = commander
+            .call("POST", "/ops/faults", named)
+            .await
+            .expect(201);
         assert_eq!(places(&begun), ["order-2"]);
         assert_eq!(begun["items"][0]["service"], "order");
         assert_eq!(hit(()), ["order-2"]);
@@ -47,7 +50,10 @@ async fn one_is_one_and_all_are_those_of_the_service() {
         assert_eq!(hit(()).len(), 4);
         let state = commander.get("/ops/state").await.expect(200);
         assert_eq!(state["faults"].as_array().map(Vec::len), Some(4), "{state}");
-        assert_eq!(active(&commander).await["items"].as_array().map(Vec::len), Some(4));
+        assert_eq!(
+            active(&commander).await["items"].as_array().map(Vec::len),
+            Some(4)
+        );
 
         let journal = commander.journal().await;
         let brief: Vec<_> = journal
@@ -59,19 +65,31 @@ async fn one_is_one_and_all_are_those_of_the_service() {
         assert_eq!(journal[2]["target"], "order-2");
         let detail: Value =
             serde_json::from_str(journal[2]["detail"].as_str().expect("text")).expect("JSON");
-        assert_eq!(detail, json!({"fault": "error", "seconds": 600, "status": 503, "percent": 100}));
+        assert_eq!(
+            detail,
+            json!({"fault": "error", "seconds": 600, "status": 503, "percent": 100})
+        );
 
         let id = begun["items"][0]["id"].as_str().expect("an id");
         let path = format!("/ops/faults/{id}");
-        commander.call("DELETE", &path, Value::Null).await.expect(204);
+        commander
+            .call("DELETE", &path, Value::Null)
+            .await
+            .expect(204);
         assert_eq!(hit(()).len(), 3);
         let again = commander.call("DELETE", &path, Value::Null).await;
         again.expect_problem(404, "fault_not_found");
-        commander.call("DELETE", "/ops/faults", Value::Null).await.expect(204);
+        commander
+            .call("DELETE", "/ops/faults", Value::Null)
+            .await
+            .expect(204);
         assert!(hit(()).is_empty());
         let journal = commander.journal().await;
         assert_eq!(journal.len(), 5);
-        assert!(journal.iter().all(|e| e["outcome"] == "done"), "{journal:?}");
+        assert!(
+            journal.iter().all(|e| e["outcome"] == "done"),
+            "{journal:?}"
+        );
         assert_eq!(journal[0]["action"], "clear");
     })
     .await;
@@ -84,11 +102,17 @@ async fn a_fault_ends_in_the_journal_when_its_time_is_over() {
         let fleet = fleet(&supervisor).await;
         let commander = Commander::new(&db, &supervisor, &WITH_TOKEN);
         let order = json!({"service": "order", "scope": "all", "spec": error(1)});
-        commander.call("POST", "/ops/faults", order).await.expect(201);
+        commander
+            .call("POST", "/ops/faults", order)
+            .await
+            .expect(201);
         // Another one keeps the journal; a kill of the same replica is another matter.
         drop(commander);
         let commander = Commander::new(&db, &supervisor, &WITH_TOKEN);
-        commander.kill(json!({"replica": "order-1"})).await.expect(202);
+        commander
+            .kill(json!({"replica": "order-1"}))
+            .await
+            .expect(202);
         let over = async || {
             let journal = commander.journal().await;
             journal[1]["action"] == "fault" && journal[1]["outcome"] == "done"
@@ -144,14 +168,18 @@ async fn what_is_wrong_or_away_changes_nothing() {
         let post = async |body: Value| commander.call("POST", "/ops/faults", body).await;
         for (spec, pointer) in [
             (json!({"fault": "error", "seconds": 0}), "/spec/seconds"),
-            (json!({"fault": "latency", "seconds": 5}), "/spec/latency_ms"),
+            (
+                json!({"fault": "latency", "seconds": 5}),
+                "/spec/latency_ms",
+            ),
             (json!({"fault": "crash", "seconds": 1}), "/spec/fault"),
         ] {
             let answer = post(json!({"service": "order", "spec": spec})).await;
             answer.expect_problem(422, "invalid_field");
             assert_eq!(answer.body["errors"][0]["pointer"], pointer, "{answer:?}");
         }
-        let both = json!({"service": "order", "replica": "order-1", "scope": "all", "spec": error(5)});
+        let both =
+            json!({"service": "order", "replica": "order-1", "scope": "all", "spec": error(5)});
         post(both).await.expect_problem(422, "invalid_field");
         for unknown in [
             json!({"service": "nobody", "spec": error(5)}),
@@ -162,7 +190,13 @@ async fn what_is_wrong_or_away_changes_nothing() {
         supervisor.lose("image-1");
         let gone = json!({"service": "image", "replica": "image-1", "spec": error(5)});
         post(gone).await.expect_problem(409, "replica_not_ready");
-        assert!(commander.journal().await.iter().all(|e| e["action"] == "died"));
+        assert!(
+            commander
+                .journal()
+                .await
+                .iter()
+                .all(|e| e["action"] == "died")
+        );
         let key = json!({"service": "order", "spec": {"fault": "expired_key", "seconds": 5}});
         post(key).await.expect_problem(422, "fault_not_available");
         // One of two doesn't answer: the other is let go.
@@ -183,9 +217,15 @@ async fn the_same_key_begins_it_once() {
         let _fleet = fleet(&supervisor).await;
         let commander = Commander::new(&db, &supervisor, &WITH_TOKEN);
         let order = json!({"service": "order", "spec": error(600)});
-        let first = commander.post_with_key("/ops/faults", order.clone(), "k1").await.expect(201);
+        let first = commander
+            .post_with_key("/ops/faults", order.clone(), "k1")
+            .await
+            .expect(201);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let second = commander.post_with_key("/ops/faults", order, "k1").await.expect(201);
+        let second = commander
+            .post_with_key("/ops/faults", order, "k1")
+            .await
+            .expect(201);
         assert_eq!(first["items"][0]["id"], second["items"][0]["id"]);
         assert_eq!(places(&active(&commander).await).len(), 1);
     })
