@@ -1,7 +1,7 @@
 //! The circuit breaker of one endpoint: a state machine over time, without IO.
 //!
 //! Closed, it counts failures. Open, it lets nothing through until a time has passed; then it is
-//! half-open and lets a few probes through, whose success closes it (Nygard, "Release It!").
+//! half-open and lets a few probes through one by one, whose success closes it (Nygard, "Release It!").
 //! What it was that failed decides how long it stays open and whether it may open at all, see
 //! [`Fault`].
 #[cfg(test)]
@@ -141,7 +141,10 @@ impl Breaker {
         match &self.phase {
             Phase::Closed => true,
             Phase::Open { until, .. } => now >= *until,
-            Phase::HalfOpen { admitted, .. } => *admitted < self.rules.probes,
+            // One after the other: each that fails costs a caller its patience.
+            Phase::HalfOpen {
+                admitted, passed, ..
+            } => admitted == passed,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Is this process able to do its work? Only its own dependencies count, never its peers.
+use crate::{Faults, faults::Kind};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::{
     future::Future,
@@ -21,10 +23,24 @@ type Check =
 const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Named checks, and whether the process is draining.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Readiness {
+    /// Tells this process from the one before it at the same address.
+    started_at: DateTime<Utc>,
     checks: Vec<(&'static str, Check)>,
     draining: Arc<AtomicBool>,
+    faults: Faults,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            started_at: Utc::now(),
+            checks: Vec::new(),
+            draining: Arc::default(),
+            faults: Faults::default(),
+        }
+    }
 }
 
 impl Readiness {
@@ -35,6 +51,10 @@ impl Readiness {
     {
         self.checks
             .push((name, Arc::new(move || Box::pin(check()))));
+    }
+
+    pub(crate) fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     pub(crate) fn drain(&self) {
@@ -59,7 +79,10 @@ impl Readiness {
             };
             ((*name).to_owned(), state)
         });
-        let checks = futures::future::join_all(checks).await;
+        let mut checks = futures::future::join_all(checks).await;
+        if self.faults.is_active(Kind::Unready) {
+            checks.push(("fault".to_owned(), "failed"));
+        }
         let ready = !self.draining() && checks.iter().all(|(_, state)| *state == "ok");
         let state = match (ready, self.draining()) {
             (true, _) => "ready",
@@ -75,7 +98,7 @@ impl Readiness {
             checks.into_iter().map(|(n, s)| (n, s.into())).collect();
         (
             status,
-            axum::Json(json!({"status": state, "checks": checks})),
+            axum::Json(json!({"status": state, "checks": checks, "started_at": self.started_at})),
         )
             .into_response()
     }

@@ -1,7 +1,8 @@
-//! An entry of the journal: what happened to a replica, and how it ended.
+//! An entry of the journal: what happened, on purpose or not, and how it ended.
 use crate::replica::Replica;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 pub const KILL: &str = "kill";
@@ -10,18 +11,18 @@ pub const STARTED: &str = "started";
 /// Who does what nobody asked for.
 pub const SUPERVISOR: &str = "supervisor";
 
-/// One outage of one replica.
+/// One outage of a replica, or one thing done on purpose.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Entry {
     pub id: Uuid,
     pub at: DateTime<Utc>,
     /// `operator`, or `supervisor` for what nobody asked for.
     pub who: String,
-    /// `kill` or `died`.
+    /// `kill` or `died` for an outage; `fault`, `outage` of a dependency, `clear` of faults.
     pub action: String,
-    /// The replica.
+    /// The replica; the service or the dependency where it is about more than one.
     pub target: String,
-    /// `started`; `done` once it is ready again; `failed`.
+    /// `started`; `done` once it is ready again, or over; `failed`.
     pub outcome: String,
     pub detail: Option<String>,
     /// From then until its replacement was ready.
@@ -30,6 +31,12 @@ pub struct Entry {
     pub service: String,
     #[serde(skip)]
     pub life: Option<String>,
+    /// When it is over by itself.
+    #[serde(skip)]
+    pub ends_at: Option<DateTime<Utc>>,
+    /// The ids of the faults it began, separated by spaces.
+    #[serde(skip)]
+    pub faults: Option<String>,
 }
 
 impl Entry {
@@ -44,17 +51,39 @@ impl Entry {
     }
 
     fn started(who: String, action: &str, replica: &Replica) -> Self {
+        let entry = Self::brief(&who, action, &replica.name, &replica.service);
+        Self {
+            life: Some(replica.life.clone()),
+            ..entry
+        }
+    }
+
+    /// `who` begins something that ends no process.
+    pub fn brief(who: &str, action: &str, target: &str, service: &str) -> Self {
         Self {
             id: Uuid::now_v7(),
             at: db::now(),
-            who,
+            who: who.to_owned(),
             action: action.to_owned(),
-            target: replica.name.clone(),
+            target: target.to_owned(),
             outcome: STARTED.to_owned(),
             detail: None,
             recovered_ms: None,
-            service: replica.service.clone(),
-            life: Some(replica.life.clone()),
+            service: service.to_owned(),
+            life: None,
+            ends_at: None,
+            faults: None,
         }
+    }
+
+    /// Did it begin the fault with this id?
+    pub fn began(&self, id: &str) -> bool {
+        let ids = self.faults.as_deref().unwrap_or_default();
+        ids.split(' ').any(|begun| begun == id)
+    }
+
+    /// Did it begin this fault, as it is shown?
+    pub fn began_this(&self, fault: &Value) -> bool {
+        fault["id"].as_str().is_some_and(|id| self.began(id))
     }
 }

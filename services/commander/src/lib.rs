@@ -3,8 +3,10 @@ mod config;
 mod driver;
 mod entry;
 mod error;
+mod inject;
 mod kill;
 mod metrics;
+mod points;
 mod readings;
 mod replica;
 mod routes;
@@ -13,16 +15,17 @@ mod store;
 mod traffic;
 mod watch;
 
-pub use config::{Config, Environment};
+pub use config::{Config, Environment, OpsUrl};
 
 use client::Upstream;
 use db::Db;
 use driver::Driver;
 use metrics::Metrics;
+use points::Points;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use std::sync::{Arc, Mutex};
 use store::Store;
 use tokio::sync::watch::Sender;
@@ -35,12 +38,15 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 pub struct App {
     store: Store,
     driver: Driver,
+    points: Points,
     readings: Readings,
     /// May anything be broken?
     chaos: bool,
     random: Arc<Mutex<StdRng>>,
     /// Marks every change of a replica or of the journal.
     changes: Sender<()>,
+    /// Marks an entry that ends by itself.
+    noted: Sender<()>,
     metrics: Metrics,
 }
 
@@ -51,11 +57,12 @@ impl App {
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
         let seed = config.chaos_seed.unwrap_or_else(rand::random);
-        let chaos = config.chaos();
+        let chaos = config.service.chaos();
         tracing::info!(chaos, seed, "random choices follow this seed");
         Self {
             store: Store::new(db),
             driver: Driver::new(config),
+            points: Points::new(&config.service),
             readings: Readings::new(
                 upstream("gateway", &config.gateway_ops_urls),
                 upstream("worker", &config.worker_urls),
@@ -63,6 +70,7 @@ impl App {
             chaos,
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
             changes: Sender::new(()),
+            noted: Sender::new(()),
             metrics: Metrics::register(registry),
         }
     }
@@ -86,13 +94,16 @@ pub fn background(app: &App) -> Background {
 /// # Errors
 /// When a setting is wrong, or the database or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "commander", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry);
     watch::trim(&app).await?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = app.store.clone();
             async move { Ok(store.ping().await?) }

@@ -20,7 +20,7 @@ pub struct Platform {
     signals: Signals,
     /// None while the worker can't be asked.
     queues: Vec<Queue>,
-    /// None yet.
+    /// Active on purpose, with their `replica` and `service`.
     #[schema(value_type = Vec<Object>)]
     faults: Vec<Value>,
     /// Null yet.
@@ -43,6 +43,8 @@ struct ReplicaView {
     /// How often it was started again.
     restarts: u32,
     address: String,
+    /// What fails together.
+    zone: String,
     /// Whether its state lets it be killed without `force`.
     killable: bool,
 }
@@ -69,6 +71,7 @@ impl Platform {
                 started_at: replica.started_at,
                 restarts: replica.restarts,
                 address: replica.address.clone(),
+                zone: replica.zone.clone(),
                 killable: app.chaos && ready && !replica::is_last(replica, replicas),
             });
         }
@@ -79,7 +82,7 @@ impl Platform {
             services,
             signals,
             queues,
-            faults: Vec::new(),
+            faults: app.points.list(replicas).await,
             load: None,
         }
     }

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
+const DELETE: Method = Method::DELETE;
 const GET: Method = Method::GET;
 const PATCH: Method = Method::PATCH;
 const POST: Method = Method::POST;
@@ -22,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 32] = [
+pub const TABLE: [(Method, &str, Peer, Access); 37] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -65,7 +66,19 @@ pub const TABLE: [(Method, &str, Peer, Access); 32] = [
     (GET, "/api/ops/state", Peer::Commander, Access::Operator),
     (GET, "/api/ops/journal", Peer::Commander, Access::Operator),
     (POST, "/api/ops/kill", Peer::Commander, Access::Operator),
+    (GET, FAULTS, Peer::Commander, Access::Operator),
+    (POST, FAULTS, Peer::Commander, Access::Operator),
+    (DELETE, FAULTS, Peer::Commander, Access::Operator),
+    (
+        DELETE,
+        "/api/ops/faults/{id}",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (POST, "/api/ops/outages", Peer::Commander, Access::Operator),
 ];
+
+const FAULTS: &str = "/api/ops/faults";
 
 /// The one path with dots (RFC 8615).
 pub const JWKS: &str = "/api/.well-known/jwks.json";

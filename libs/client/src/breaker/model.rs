@@ -40,10 +40,7 @@ impl Model {
         match &self.phase {
             ModelPhase::Closed(_) => true,
             ModelPhase::Open(until, _) => now >= *until,
-            ModelPhase::HalfOpen(probes, _) => {
-                let given_up = |p: &&Option<Verdict>| **p == Some(Verdict::Unknown);
-                probes.len() - probes.iter().filter(given_up).count() < self.rules.probes as usize
-            }
+            ModelPhase::HalfOpen(probes, _) => !probes.contains(&None),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Commander from outside, on SQLite and Postgres, before a supervisor that does as told.
+mod compose;
+mod faults;
 mod journal;
 mod kill;
+mod ops;
 mod safety;
 mod start;
 mod state;

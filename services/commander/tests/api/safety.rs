@@ -105,20 +105,3 @@ async fn without_chaos_nothing_dies_and_everything_shows() {
     })
     .await;
 }
-
-#[tokio::test]
-async fn what_an_environment_can_t_do_it_says() {
-    db::testing::each(&MIGRATIONS, async |db| {
-        let supervisor = Supervisor::of(&["order"]);
-        let commander = Commander::new(&db, &supervisor, &["--driver=compose"]);
-        for target in [json!({}), named("order-1")] {
-            let answer = commander.kill(target).await;
-            answer.expect_problem(501, "not_available_here");
-        }
-        let state = commander.get("/ops/state").await.expect(200);
-        assert_eq!(state["environment"], "compose");
-        assert_eq!(state["services"], json!([]));
-        assert!(supervisor.killed().is_empty() && commander.journal().await.is_empty());
-    })
-    .await;
-}

@@ -30,18 +30,18 @@ async fn every_replica_shows_with_its_state() {
             .flat_map(|service| service["replicas"].as_array().expect("replicas"))
             .map(|r| {
                 assert_eq!(r["started_at"].is_null(), r["state"] == "down", "{r}");
-                json!([r["name"], r["state"], r["restarts"], r["killable"], r["address"]])
+                json!([r["name"], r["state"], r["restarts"], r["killable"], r["address"], r["zone"]])
             })
             .collect();
         assert_eq!(
             Value::from(shown),
             json!([
-                ["order-1", "ready", 0, true, "127.0.0.1:5010"],
-                ["order-2", "ready", 0, true, "127.0.0.1:5020"],
-                ["inventory-1", "down", 0, false, "127.0.0.1:5010"],
-                ["inventory-2", "ready", 0, false, "127.0.0.1:5020"],
-                ["worker-1", "draining", 0, false, "127.0.0.1:5010"],
-                ["worker-2", "starting", 1, false, "127.0.0.1:5020"],
+                ["order-1", "ready", 0, true, "127.0.0.1:5010", "a"],
+                ["order-2", "ready", 0, true, "127.0.0.1:5020", "b"],
+                ["inventory-1", "down", 0, false, "127.0.0.1:5010", "a"],
+                ["inventory-2", "ready", 0, false, "127.0.0.1:5020", "b"],
+                ["worker-1", "draining", 0, false, "127.0.0.1:5010", "a"],
+                ["worker-2", "starting", 1, false, "127.0.0.1:5020", "b"],
             ])
         );
         let mut rest = state;

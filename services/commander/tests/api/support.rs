@@ -58,21 +58,22 @@ impl Commander {
         call_as(&self.router, OPERATOR, "GET", path, Value::Null).await
     }
 
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        call_as(&self.router, OPERATOR, method, path, body).await
+    }
+
     pub async fn kill(&self, target: Value) -> Answer {
         call_as(&self.router, OPERATOR, "POST", "/ops/kill", target).await
     }
 
     pub async fn kill_with_key(&self, target: Value, key: &str) -> Answer {
+        self.post_with_key("/ops/kill", target, key).await
+    }
+
+    pub async fn post_with_key(&self, path: &str, body: Value, key: &str) -> Answer {
         let (name, who) = identity(OPERATOR);
         let headers = [("idempotency-key", key), (name, who.as_str())];
-        call_with(
-            &self.router,
-            "POST",
-            "/ops/kill",
-            &target.to_string(),
-            &headers,
-        )
-        .await
+        call_with(&self.router, "POST", path, &body.to_string(), &headers).await
     }
 
     /// The journal, newest first.
