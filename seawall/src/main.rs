@@ -2,6 +2,7 @@
 mod bench;
 mod cli;
 mod doctor;
+mod drill;
 mod http;
 mod operator;
 mod ports;

@@ -30,6 +30,21 @@ pub struct Config {
     /// Replicas of worker, who knows the queues.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
+    /// The gateways' public address, through which loads and drills come as everybody else's requests do.
+    #[arg(long, env = "GATEWAY_URLS", default_value = "http://127.0.0.1:8080")]
+    pub gateway_urls: Urls,
+    /// Replicas of auth, who give an operator's token to drills.
+    #[arg(long, env = "AUTH_URLS", default_value = "http://127.0.0.1:5003")]
+    pub auth_urls: Urls,
+    /// Prometheus, whom drills ask for the alerts that fire.
+    #[arg(long, env = "PROMETHEUS_URL")]
+    pub prometheus_url: Option<Urls>,
+    /// Alertmanager, whom they ask where there is no Prometheus.
+    #[arg(long, env = "ALERTMANAGER_URL")]
+    pub alertmanager_url: Option<Urls>,
+    /// Folder of drills to take instead of those built in.
+    #[arg(long, env = "DRILLS")]
+    pub drills: Option<PathBuf>,
     /// May anything be broken on purpose? When left out, only in development.
     #[arg(long, env = "CHAOS_ENABLED")]
     pub chaos_enabled: Option<bool>,

@@ -19,6 +19,16 @@ pub enum Error {
     LastReplica,
     #[error("a replacement is on its way")]
     Busy,
+    #[error("{0}")]
+    Occupied(&'static str),
+    #[error("no such drill")]
+    NoDrill,
+    #[error("no such run")]
+    NoRun,
+    #[error("no exercise")]
+    NoExercise,
+    #[error("drill: {0:#}")]
+    Drill(anyhow::Error),
     #[error("not available here")]
     NotAvailableHere,
     #[error("supervisor: {0:#}")]
@@ -58,6 +68,32 @@ impl From<Error> for Problem {
                 "a service loses one replica at a time",
             )
             .retry_after(1),
+            Error::Occupied(by) => refuse(
+                StatusCode::CONFLICT,
+                "busy",
+                "Another one is under way",
+                by,
+            )
+            .retry_after(5),
+            Error::NoDrill => refuse(
+                StatusCode::NOT_FOUND,
+                "drill_not_found",
+                "There is no such drill",
+                "GET /api/ops/drills names them all",
+            ),
+            Error::NoRun => refuse(
+                StatusCode::NOT_FOUND,
+                "run_not_found",
+                "There is no such run",
+                "GET /api/ops/drills/runs names the last ones",
+            ),
+            Error::NoExercise => refuse(
+                StatusCode::CONFLICT,
+                "no_exercise",
+                "No exercise is under way",
+                "POST /api/ops/drills/any/break begins one",
+            ),
+            Error::Drill(e) => Self::unavailable("the platform", e.as_ref()),
             Error::NotAvailableHere => refuse(
                 StatusCode::NOT_IMPLEMENTED,
                 "not_available_here",

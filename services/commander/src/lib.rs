@@ -1,13 +1,20 @@
 //! Shows every replica, kills on purpose, and keeps the journal of what broke and healed.
+pub mod audit;
+mod badge;
 mod config;
+mod desk;
+pub mod drill;
 mod driver;
 mod entry;
 mod error;
 mod kill;
+pub mod load;
 mod metrics;
+mod present_load;
 mod readings;
 mod replica;
 mod routes;
+mod runs;
 mod state;
 mod store;
 mod traffic;
@@ -17,11 +24,14 @@ pub use config::{Config, Environment};
 
 use client::Upstream;
 use db::Db;
+use desk::Desk;
+use drill::{catalogue::Catalogue, site::Site};
 use driver::Driver;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
+use runs::Runs;
 use service::{Background, Server, Shutdown};
 use std::sync::{Arc, Mutex};
 use store::Store;
@@ -42,18 +52,33 @@ pub struct App {
     /// Marks every change of a replica or of the journal.
     changes: Sender<()>,
     metrics: Metrics,
+    runs: Runs,
+    desk: Desk,
+    site: Site,
+    drills: Arc<Catalogue>,
 }
 
 impl App {
-    #[must_use]
-    pub fn new(config: &Config, db: Db, registry: &mut Registry) -> Self {
+    /// # Errors
+    /// When the drills can't be read.
+    pub fn new(config: &Config, db: Db, registry: &mut Registry) -> anyhow::Result<Self> {
+        let drills = Catalogue::load(config.drills.as_deref())?;
+        let metrics = Metrics::register(registry);
+        for drill in drills.all() {
+            metrics.know_drill(&drill.name);
+        }
         db.register(registry);
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
         let seed = config.chaos_seed.unwrap_or_else(rand::random);
         let chaos = config.chaos();
         tracing::info!(chaos, seed, "random choices follow this seed");
-        Self {
+        let site = badge::site(config, upstream("auth", &config.auth_urls));
+        Ok(Self {
+            runs: Runs::new(db.clone()),
+            desk: Desk::new(),
+            site,
+            drills: Arc::new(drills),
             store: Store::new(db),
             driver: Driver::new(config),
             readings: Readings::new(
@@ -63,8 +88,8 @@ impl App {
             chaos,
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
             changes: Sender::new(()),
-            metrics: Metrics::register(registry),
-        }
+            metrics,
+        })
     }
 }
 
@@ -78,6 +103,7 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub fn background(app: &App) -> Background {
     let mut background = Background::default();
     background.spawn("watch", |stop| watch::run(app.clone(), stop));
+    background.spawn("desk", |stop| desk::run(app.clone(), stop));
     background
 }
 
@@ -88,7 +114,7 @@ pub fn background(app: &App) -> Background {
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let db = Db::open(&config.db, "commander", &MIGRATIONS).await?;
     let mut registry = telemetry::registry();
-    let app = App::new(&config, db.clone(), &mut registry);
+    let app = App::new(&config, db.clone(), &mut registry)?;
     watch::trim(&app).await?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);

@@ -1,4 +1,8 @@
 //! The routes of commander.
+mod drills;
+mod exercise;
+mod load;
+
 use crate::{
     App,
     entry::Entry,
@@ -28,6 +32,16 @@ pub fn routes(app: App) -> Router {
         .routes(routes!(state))
         .routes(routes!(journal))
         .routes(routes!(kill_one))
+        .routes(routes!(load::show, load::begin, load::end))
+        .routes(routes!(drills::list))
+        .routes(routes!(drills::run))
+        .routes(routes!(drills::break_it))
+        .routes(routes!(drills::runs, drills::keep))
+        .routes(routes!(drills::show))
+        .routes(routes!(drills::report))
+        .routes(routes!(exercise::hint))
+        .routes(routes!(exercise::verify))
+        .routes(routes!(exercise::restore))
         .split_for_parts();
     public
         .route("/openapi.json", get(async || Json(api)))

@@ -44,7 +44,7 @@ impl Commander {
         arguments.extend(settings);
         let config = Config::try_parse_from(arguments).expect("valid settings");
         let mut registry = telemetry::registry();
-        let app = App::new(&config, db.clone(), &mut registry);
+        let app = App::new(&config, db.clone(), &mut registry).expect("drills");
         let router = commander::router(app.clone(), &config, &mut registry);
         let _background = commander::background(&app);
         Self {

@@ -1,5 +1,6 @@
 //! What a run sends, settled by its seed before it starts.
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Names one order of one run: its idempotency key, and the buyer's address.
@@ -40,6 +41,24 @@ impl fmt::Display for Key {
 pub enum Step {
     Order(u32),
     Read(u32),
+    Image,
+    Job,
+}
+
+/// What a load is made of.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Orders, with reads of products among them.
+    Orders,
+    /// Reads of products.
+    Products,
+    /// Uploads of a picture.
+    Images,
+    /// Background jobs that do nothing.
+    Jobs,
 }
 
 /// Every request of a run, in order.
@@ -71,6 +90,33 @@ impl Plan {
             run,
             products,
             steps,
+        }
+    }
+
+    /// `count` requests of one kind; `mix` is the share of reads among orders.
+    pub fn of(
+        kind: Kind,
+        run: u32,
+        seed: u64,
+        products: Vec<String>,
+        count: usize,
+        mix: f64,
+    ) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let many = u32::try_from(products.len()).expect("fewer products than 2^32");
+        let step = |_| match kind {
+            Kind::Orders if mix > 0.0 && rng.random_bool(mix) => {
+                Step::Read(rng.random_range(0..many))
+            }
+            Kind::Orders => Step::Order(rng.random_range(0..many)),
+            Kind::Products => Step::Read(rng.random_range(0..many)),
+            Kind::Images => Step::Image,
+            Kind::Jobs => Step::Job,
+        };
+        Self {
+            run,
+            steps: (0..count).map(step).collect(),
+            products,
         }
     }
 

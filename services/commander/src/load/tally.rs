@@ -162,6 +162,13 @@ impl Tally {
     }
 }
 
+impl Figures {
+    /// Orders and reads without a good answer.
+    pub fn failed(&self) -> u64 {
+        self.orders.failed + self.reads.as_ref().map_or(0, |reads| reads.failed)
+    }
+}
+
 impl Counts {
     fn new() -> Self {
         let latency = Histogram::new_with_bounds(1, HIGHEST_MICROS, 3).expect("valid bounds");
@@ -220,7 +227,7 @@ impl Latency {
 #[cfg(test)]
 mod tests {
     use super::{super::client::Broken, *};
-    use crate::bench::ledger::Acknowledged;
+    use crate::load::ledger::Acknowledged;
 
     const STORED: Answer = Answer::Stored(Acknowledged {
         id: [0; 16],
@@ -232,7 +239,12 @@ mod tests {
     const TIMEOUT: Cause = Cause::Broken(Broken::Timeout);
 
     fn attempt(end: Result<Answer, Cause>, retried: Option<Cause>) -> Attempt<Answer> {
-        Attempt { end, retried }
+        let slowest = Duration::ZERO;
+        Attempt {
+            end,
+            retried,
+            slowest,
+        }
     }
 
     #[test]

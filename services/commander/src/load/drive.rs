@@ -1,12 +1,15 @@
 //! Drives a part of the plan over connections, as a closed or an open loop.
 use super::{
-    attempt::Route,
+    attempt::{Attempt, Route},
     client::{Connection, Peers},
+    errands::Errands,
     ledger::Ledger,
     plan::{Plan, Step},
+    samples::{Samples, What},
     schedule::{Schedule, ring, too_late},
     tally::{Figures, Tally},
 };
+use http::HeaderValue;
 use std::{
     ops::Range,
     sync::{
@@ -16,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// How requests follow each other.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,12 @@ pub struct Run {
     pub ledger: Mutex<Ledger>,
     /// Longest wait for one answer.
     pub patience: Duration,
+    /// Ends an open loop before its plan does.
+    pub stop: CancellationToken,
+    /// Every request of an open loop, where somebody wants to know.
+    pub samples: Option<Samples>,
+    /// The requests that are neither orders nor reads.
+    pub errands: Option<Errands>,
 }
 
 /// One phase: a part of the plan, sent one way.
@@ -115,7 +125,8 @@ impl Phase {
         let idle = Arc::new(Mutex::new(Vec::<Connection>::new()));
         let mut requests = JoinSet::new();
         let mut rings = ring(schedule, steps.len());
-        while let Some((place, due)) = rings.recv().await {
+        let stop = self.run.stop.clone();
+        while let Some(Some((place, due))) = stop.run_until_cancelled(rings.recv()).await {
             let n = steps.start + place;
             // When behind, the next one is due at once; requests under way need their turn too.
             tokio::task::yield_now().await;
@@ -123,6 +134,9 @@ impl Phase {
             let free = requests.len() < most;
             if !free || too_late(due, Instant::now()) {
                 self.tally().drop_one();
+                if let Some(samples) = &self.run.samples {
+                    samples.drop_one();
+                }
                 continue;
             }
             let (phase, idle) = (self.clone(), idle.clone());
@@ -145,13 +159,31 @@ impl Phase {
                 let key = self.run.plan.key(number);
                 let attempt = self.route.order(connection, key, product).await;
                 lock(&self.run.ledger).record(number, attempt.fate());
-                self.tally().order(due, Instant::now(), &attempt);
+                let now = Instant::now();
+                self.sample(What::Order, due, now, &attempt);
+                self.tally().order(due, now, &attempt);
             }
             Step::Read(product) => {
                 let product = &self.route.products[product as usize];
                 let attempt = self.route.read(connection, product).await;
-                self.tally().read(due, Instant::now(), &attempt);
+                let now = Instant::now();
+                self.sample(What::Read, due, now, &attempt);
+                self.tally().read(due, now, &attempt);
             }
+            step @ (Step::Image | Step::Job) => {
+                let errands = self.run.errands.as_ref();
+                let errands = errands.expect("made with the plan that needs them");
+                let key = self.run.plan.key(number);
+                let request = |host: &HeaderValue| errands.request(step, key, host);
+                let attempt = self.route.other(connection, request).await;
+                self.sample(What::Other, due, Instant::now(), &attempt);
+            }
+        }
+    }
+
+    fn sample<T>(&self, what: What, due: Instant, now: Instant, attempt: &Attempt<T>) {
+        if let Some(samples) = &self.run.samples {
+            samples.note(what, due, now, attempt);
         }
     }
 

@@ -3,6 +3,8 @@
 use super::{
     evidence::{Buyer, Evidence, Mails, Status, StoredOrder},
     findings::{Checking, Counts, Findings, Invariant},
+};
+use crate::load::{
     ledger::{Acknowledged, Fate, Id, Ledger},
     plan::Key,
     shop::Stock,

@@ -1,8 +1,6 @@
 //! Reads back what is stored, and waits until the platform has settled.
-use super::{
-    audit::audit,
-    evidence::Evidence,
-    findings::Findings,
+use super::{evidence::Evidence, findings::Findings, judge::audit};
+use crate::load::{
     ledger::{Catalogue, Ledger},
     shop::Shop,
 };

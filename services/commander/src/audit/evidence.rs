@@ -1,5 +1,5 @@
 //! What is stored, read back through the lists, in as few bytes as the audit needs.
-use super::{
+use crate::load::{
     ledger::{Catalogue, Id},
     plan::Key,
     shop::Stock,
@@ -42,7 +42,7 @@ pub enum Status {
 /// Whose order it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Buyer {
-    /// One of a bench's own, of this run or of an earlier one.
+    /// A load's, of this run or of an earlier one.
     Bench(Key),
     /// Placed since this run began under a masked address that may be one of its own.
     Masked,

@@ -13,6 +13,7 @@ use http::{
 use http_body_util::Full;
 use serde::Deserialize;
 use std::{borrow::Cow, fmt, time::Duration};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Before the second try. A replica that dies resets its connections a moment before it stops
@@ -65,6 +66,8 @@ pub struct Attempt<T> {
     pub end: Result<T, Cause>,
     /// Why it was sent twice.
     pub retried: Option<Cause>,
+    /// The longest that one of its tries took.
+    pub slowest: Duration,
 }
 
 /// A good answer to an order.
@@ -104,6 +107,8 @@ pub struct Product {
 pub struct Route {
     orders: Uri,
     pub products: Vec<Product>,
+    /// Whether what breaks or meets a 503 is sent once more.
+    pub insists: bool,
 }
 
 impl Route {
@@ -123,6 +128,7 @@ impl Route {
             })
         };
         Ok(Self {
+            insists: true,
             orders: format!("{prefix}/orders").parse()?,
             products: products
                 .into_iter()
@@ -155,7 +161,10 @@ impl Route {
             headers.insert("idempotency-key", key.clone());
             request
         };
-        twice(via, request, |reply| read_order(reply, product)).await
+        tries(via, self.insists, request, |reply| {
+            read_order(reply, product)
+        })
+        .await
     }
 
     /// Reads `product`.
@@ -166,34 +175,55 @@ impl Route {
             request.headers_mut().insert(HOST, host.clone());
             request
         };
-        let judge = |reply: &Reply| match reply.status {
-            status if status.is_success() => Ok(()),
-            status => Err(Cause::Status(status)),
-        };
-        twice(via, request, judge).await
+        tries(via, self.insists, request, succeeded).await
+    }
+
+    /// Sends something else, of which only the status counts.
+    pub async fn other(
+        &self,
+        via: &mut Connection,
+        request: impl Fn(&HeaderValue) -> Request<Full<Bytes>>,
+    ) -> Attempt<()> {
+        tries(via, self.insists, request, succeeded).await
     }
 }
 
-async fn twice<T>(
+fn succeeded(reply: &Reply) -> Result<(), Cause> {
+    match reply.status {
+        status if status.is_success() => Ok(()),
+        status => Err(Cause::Status(status)),
+    }
+}
+
+async fn tries<T>(
     via: &mut Connection,
+    insists: bool,
     request: impl Fn(&HeaderValue) -> Request<Full<Bytes>>,
     judge: impl Fn(&Reply) -> Result<T, Cause>,
 ) -> Attempt<T> {
-    let mut retried = None;
+    let (mut retried, mut slowest) = (None, Duration::ZERO);
     loop {
         let request = request(via.host());
+        let sent = Instant::now();
         let reply = via.send(request).await;
+        slowest = slowest.max(sent.elapsed());
         let end = match &reply {
             Ok(reply) => judge(reply),
             Err(broken) => Err(Cause::Broken(*broken)),
         };
         match end {
-            Err(cause) if retried.is_none() && cause.is_worth_a_retry() => {
+            Err(cause) if insists && retried.is_none() && cause.is_worth_a_retry() => {
                 retried = Some(cause);
                 let asked = reply.ok().and_then(|reply| reply.retry_after);
                 tokio::time::sleep(asked.unwrap_or(PAUSE).min(LONGEST_PAUSE)).await;
             }
-            end => return Attempt { end, retried },
+            end => {
+                return Attempt {
+                    end,
+                    retried,
+                    slowest,
+                };
+            }
         }
     }
 }
@@ -269,7 +299,13 @@ mod tests {
 
     fn fate(end: Result<Answer, Cause>, retried: bool) -> Fate {
         let retried = retried.then_some(Cause::Broken(Broken::Closed));
-        Attempt { end, retried }.fate()
+        let slowest = Duration::ZERO;
+        Attempt {
+            end,
+            retried,
+            slowest,
+        }
+        .fate()
     }
 
     #[test]

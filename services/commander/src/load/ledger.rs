@@ -30,7 +30,7 @@ pub enum Fate {
 }
 
 /// One run's fates, by place in its plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ledger {
     run: u32,
     fates: Vec<Option<Fate>>,

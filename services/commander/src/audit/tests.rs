@@ -1,11 +1,13 @@
 //! Each invariant, broken on purpose, turns the audit red; and nothing else does.
-use crate::bench::{
-    audit::audit,
+use super::{
     evidence::{Buyer, Evidence, Mails, Status, StoredOrder},
     findings::{
         Findings,
         Invariant::{self, I1, I2, I4, I5, I6, I7},
     },
+    judge::audit,
+};
+use crate::load::{
     ledger::{Acknowledged, Fate, Id, Ledger},
     plan::Key,
     shop::Stock,

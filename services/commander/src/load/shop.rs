@@ -1,9 +1,5 @@
-//! The platform's API as the bench uses it around a run: products, stock, lists.
-use super::{
-    args::Platform,
-    client::{Connection, Peers},
-};
-use crate::operator;
+//! The platform's API as a run uses it before and after its load: products, stock, lists.
+use super::client::{Connection, Peers};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::{
@@ -13,7 +9,7 @@ use http::{
 use http_body_util::Full;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{fmt::Write as _, ops::ControlFlow, time::Duration};
+use std::{fmt::Write as _, ops::ControlFlow, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a call is repeated while the platform is not able to answer it.
@@ -41,19 +37,24 @@ struct Page<T> {
     next: Option<String>,
 }
 
+/// Gets an operator's access token.
+pub type Login = Arc<dyn Fn() -> Token + Send + Sync>;
+/// On its way.
+pub type Token = Pin<Box<dyn Future<Output = anyhow::Result<String>> + Send>>;
+
 /// Calls the gateway, and logs in as operator when it has to.
 pub struct Shop {
     connection: Connection,
-    platform: Platform,
+    login: Login,
     token: Option<HeaderValue>,
 }
 
 impl Shop {
-    pub async fn open(platform: &Platform) -> anyhow::Result<Self> {
-        let peers = Peers::resolve(&[&platform.url]).await?;
+    pub async fn open(url: &str, login: Login) -> anyhow::Result<Self> {
+        let peers = Peers::resolve(&[url]).await?;
         Ok(Self {
             connection: Connection::new(peers, 0, PATIENCE),
-            platform: platform.clone(),
+            login,
             token: None,
         })
     }
@@ -136,8 +137,45 @@ impl Shop {
         self.token.clone()
     }
 
+    /// POST with an idempotency key, once; status and body.
+    pub async fn post(
+        &mut self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        if self.token.is_none() {
+            self.log_in().await?;
+        }
+        let mut fresh_token = false;
+        loop {
+            let mut request = self.request(&Method::POST, path, Some(body))?;
+            let key = HeaderValue::try_from(key)?;
+            request.headers_mut().insert("idempotency-key", key);
+            let reply = self.connection.send(request).await;
+            let reply = reply.map_err(|broken| anyhow::anyhow!("POST {path}: {broken}"))?;
+            if reply.status == StatusCode::UNAUTHORIZED && !fresh_token {
+                self.log_in().await?;
+                fresh_token = true;
+                continue;
+            }
+            let text = String::from_utf8_lossy(&reply.body).into_owned();
+            return Ok((reply.status, text));
+        }
+    }
+
+    /// Whether this token opens a path.
+    pub async fn opens(&mut self, path: &str, token: &str) -> anyhow::Result<bool> {
+        let mut request = self.request(&Method::GET, path, None)?;
+        let token = HeaderValue::try_from(format!("Bearer {token}"))?;
+        request.headers_mut().insert(AUTHORIZATION, token);
+        let reply = self.connection.send(request).await;
+        let reply = reply.map_err(|broken| anyhow::anyhow!("GET {path}: {broken}"))?;
+        Ok(reply.status.is_success())
+    }
+
     /// Makes a call that may safely be repeated.
-    async fn call(
+    pub async fn call(
         &mut self,
         method: Method,
         path: &str,
@@ -170,7 +208,7 @@ impl Shop {
                 Err(broken) => format!("{method} {path}: {broken}"),
             };
             if Instant::now() >= deadline {
-                bail!("{failure}; is the platform up? (`seawall up`)");
+                bail!("{failure}; is the platform up?");
             }
             sleep(PAUSE).await;
         }
@@ -197,10 +235,7 @@ impl Shop {
     }
 
     async fn log_in(&mut self) -> anyhow::Result<()> {
-        let Platform { url, data, .. } = &self.platform;
-        let password = self.platform.operator_password.as_deref();
-        let url = url.trim_end_matches('/');
-        let token = operator::token(url, data, password).await?;
+        let token = (self.login)().await?;
         self.token = Some(format!("Bearer {token}").try_into()?);
         Ok(())
     }
