@@ -13,6 +13,7 @@ mod batch;
 mod open;
 mod postgres;
 mod rows;
+mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -20,21 +21,22 @@ pub use batch::{Batcher, Refused};
 pub use open::{Error, Settings, Synchronous};
 pub use postgres::Postgres;
 pub use rows::{Column, Rows};
+pub use sqlite::Sqlite;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
+use gate::Gate;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
-use sqlx::SqlitePool;
 use std::future::Future;
 
 /// A pool of connections to either database; used through [`with_db!`].
 #[derive(Clone, Debug)]
 pub enum Pool {
-    Sqlite(SqlitePool),
+    Sqlite(Sqlite),
     Postgres(Postgres),
 }
 
@@ -66,10 +68,10 @@ pub trait Begin {
     ) -> impl Future<Output = sqlx::Result<sqlx::Transaction<'static, Self::Database>>> + Send;
 }
 
-impl Begin for SqlitePool {
+impl Begin for Sqlite {
     type Database = sqlx::Sqlite;
     async fn begin_write(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
-        self.begin_with("BEGIN IMMEDIATE").await
+        self.begin().await
     }
 }
 
@@ -86,12 +88,45 @@ impl Pool {
         matches!(self, Self::Postgres(_))
     }
 
+    fn is_closed(&self) -> bool {
+        with_db!(self, |pool| pool.is_closed())
+    }
+
     async fn close(&self) {
         with_db!(self, |pool| pool.close().await);
+    }
+
+    /// Ends all its connections.
+    async fn cut(&self) {
+        with_db!(self, |pool| pool.cut().await);
+    }
+
+    fn set_gate(&mut self, gate: &Gate) {
+        with_db!(self, |pool| pool.gate = gate.clone());
     }
 }
 
 impl Db {
+    /// The same database behind a gate, which whoever breaks things on purpose may shut. Clones made
+    /// before know nothing of it.
+    #[must_use]
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.reader.set_gate(gate);
+        self.writer.set_gate(gate);
+        let pools = match &self.writer {
+            Pool::Postgres(_) => vec![self.writer.clone()],
+            Pool::Sqlite(_) => vec![self.writer.clone(), self.reader.clone()],
+        };
+        gate.on_cut(move || {
+            let open = pools.iter().any(|pool| !pool.is_closed());
+            for pool in pools.clone() {
+                tokio::spawn(async move { pool.cut().await });
+            }
+            open
+        });
+        self
+    }
+
     /// Does the database answer?
     pub async fn ping(&self) -> sqlx::Result<()> {
         with_db!(&self.reader, |pool| sqlx::query("SELECT 1")

@@ -1,5 +1,5 @@
 //! Opening a database: settings, waiting for the server, migrations.
-use crate::{Db, Pool, Postgres};
+use crate::{Db, Pool, Postgres, Sqlite};
 use sqlx::{
     ConnectOptions as _, Connection as _,
     migrate::Migrator,
@@ -149,8 +149,8 @@ async fn sqlite(url: &str, settings: &Settings) -> Result<(Db, String), Error> {
             .max_connections(2)
             .connect_lazy_with(options.optimize_on_close(false, None));
         Ok(Db {
-            reader: Pool::Sqlite(reader),
-            writer: Pool::Sqlite(writer),
+            reader: Pool::Sqlite(Sqlite::new(reader)),
+            writer: Pool::Sqlite(Sqlite::new(writer)),
         })
     };
     match open.await {
@@ -177,7 +177,7 @@ async fn postgres(url: &str, settings: &Settings) -> Result<(Db, String), Error>
         options.get_database().unwrap_or("")
     );
     let options = options
-        .application_name("seawall")
+        .application_name(&application_name())
         .options([
             ("statement_timeout", "3000"),
             ("lock_timeout", "2000"),
@@ -198,6 +198,11 @@ async fn postgres(url: &str, settings: &Settings) -> Result<(Db, String), Error>
         },
         place,
     ))
+}
+
+/// Of this pool alone, so that its connections can be told from those of others.
+fn application_name() -> String {
+    format!("seawall {}", uuid::Uuid::now_v7())
 }
 
 /// A server that isn't up yet is waited for, for a while; one that refuses us is not.
@@ -251,8 +256,8 @@ async fn migrate(db: &Db, migrations: &Migrator) -> Result<(), sqlx::migrate::Mi
     let mut tries = 0;
     loop {
         let result = match &db.writer {
-            Pool::Sqlite(pool) => migrations.run(pool).await,
             // Migrations hold on to a connection of their own.
+            Pool::Sqlite(pool) => migrations.run(&**pool).await,
             Pool::Postgres(pool) => migrations.run(&**pool).await,
         };
         match result {

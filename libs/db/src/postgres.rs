@@ -9,6 +9,7 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
+use gate::Gate;
 use sqlx::{
     ConnectOptions as _, Connection as _, Either, Execute, Executor, PgPool, SqlStr, Transaction,
     error::BoxDynError,
@@ -38,6 +39,7 @@ const RECENT: Duration = Duration::from_secs(1);
 pub struct Postgres {
     pool: PgPool,
     health: Arc<Health>,
+    pub(crate) gate: Gate,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +109,7 @@ impl Postgres {
         Self {
             pool: options.connect_lazy_with(server),
             health,
+            gate: Gate::default(),
         }
     }
 
@@ -121,6 +124,7 @@ impl Postgres {
 
     /// What the pool gives, or an error as soon as the server turns out to be away.
     async fn ask<T>(&self, asking: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        self.gate.pass().await.map_err(io::Error::from)?;
         if self.health.is_away() {
             return Err(away());
         }
@@ -152,6 +156,28 @@ impl Postgres {
                 self.health.seen().away_until = Some(Instant::now() + PAUSE);
                 error
             }
+        }
+    }
+
+    /// Has the server end all connections of this pool, idle or in use.
+    pub(crate) async fn cut(&self) {
+        let options = self.pool.connect_options();
+        let Some(name) = options.get_application_name().map(str::to_owned) else {
+            return;
+        };
+        let cut = async {
+            let mut connection = options.connect().await?;
+            sqlx::query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE application_name = $1 AND pid <> pg_backend_pid()",
+            )
+            .bind(name)
+            .execute(&mut connection)
+            .await?;
+            connection.close().await
+        };
+        if let Err(error) = cut.await {
+            tracing::debug!(%error, "connections can't be cut");
         }
     }
 

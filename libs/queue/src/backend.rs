@@ -7,41 +7,72 @@ use crate::{
     redis::{self, Redis},
     sqlite::{self, Sqlite},
 };
-use std::{collections::HashSet, time::Duration};
+use gate::Gate;
+use std::{collections::HashSet, io, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 #[derive(Clone)]
-pub(crate) enum Backend {
+pub(crate) struct Backend {
+    kind: Kind,
+    gate: Gate,
+}
+
+#[derive(Clone)]
+enum Kind {
     Sqlite(Sqlite),
     Redis(Redis),
 }
 
 impl Backend {
     pub async fn open(url: &str) -> Result<Self, Error> {
-        if url.starts_with("sqlite:") {
-            Ok(Self::Sqlite(Sqlite::open(url).await?))
+        let kind = if url.starts_with("sqlite:") {
+            Kind::Sqlite(Sqlite::open(url).await?)
         } else if url.starts_with("redis://") {
             let redis = Redis::open(url)?;
             redis.check().await?;
-            Ok(Self::Redis(redis))
+            Kind::Redis(redis)
         } else {
-            Err(Error::Url)
+            return Err(Error::Url);
+        };
+        let gate = Gate::default();
+        Ok(Self { kind, gate })
+    }
+
+    /// The same one behind a gate.
+    pub fn behind(self, gate: &Gate) -> Self {
+        let gate = gate.clone();
+        match &self.kind {
+            Kind::Sqlite(b) => {
+                let b = b.clone();
+                gate.on_cut(move || b.cut());
+            }
+            Kind::Redis(b) => gate.on_cut(b.cutter()),
+        }
+        Self { gate, ..self }
+    }
+
+    /// The one way to the backend.
+    async fn pass(&self) -> Result<&Kind, Error> {
+        match (self.gate.pass().await, &self.kind) {
+            (Ok(()), kind) => Ok(kind),
+            (Err(shut), Kind::Sqlite(_)) => Err(Error::Sqlite(io::Error::from(shut).into())),
+            (Err(shut), Kind::Redis(_)) => Err(Error::Redis(io::Error::from(shut).into())),
         }
     }
 
     pub async fn ping(&self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(b) => b.ping().await,
-            Self::Redis(b) => b.ping().await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.ping().await,
+            Kind::Redis(b) => b.ping().await,
         }
     }
 
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite(b) => b.close().await,
+        match &self.kind {
+            Kind::Sqlite(b) => b.close().await,
             // Its connections end with the last clone.
-            Self::Redis(_) => {}
+            Kind::Redis(_) => {}
         }
     }
 
@@ -51,16 +82,16 @@ impl Backend {
         jobs: &[NewJob],
         options: &Options,
     ) -> Result<Vec<Pushed>, Error> {
-        match self {
-            Self::Sqlite(b) => b.push(queue, jobs, options).await,
-            Self::Redis(b) => b.push(queue, jobs, options).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.push(queue, jobs, options).await,
+            Kind::Redis(b) => b.push(queue, jobs, options).await,
         }
     }
 
     pub async fn job(&self, queue: &str, id: Uuid) -> Result<Option<Job>, Error> {
-        match self {
-            Self::Sqlite(b) => b.job(queue, id).await,
-            Self::Redis(b) => b.job(queue, id).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.job(queue, id).await,
+            Kind::Redis(b) => b.job(queue, id).await,
         }
     }
 
@@ -71,37 +102,37 @@ impl Backend {
         after: &Position,
         limit: usize,
     ) -> Result<Vec<(Position, Job)>, Error> {
-        match self {
-            Self::Sqlite(b) => b.jobs(queue, state, after, limit).await,
-            Self::Redis(b) => b.jobs(queue, state, after, limit).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.jobs(queue, state, after, limit).await,
+            Kind::Redis(b) => b.jobs(queue, state, after, limit).await,
         }
     }
 
     pub async fn stats(&self, queue: &str) -> Result<Stats, Error> {
-        match self {
-            Self::Sqlite(b) => b.stats(queue).await,
-            Self::Redis(b) => b.stats(queue).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.stats(queue).await,
+            Kind::Redis(b) => b.stats(queue).await,
         }
     }
 
     pub async fn retry(&self, queue: &str, id: Uuid) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(b) => b.retry(queue, id).await,
-            Self::Redis(b) => b.retry(queue, id).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.retry(queue, id).await,
+            Kind::Redis(b) => b.retry(queue, id).await,
         }
     }
 
     pub async fn retry_dead(&self, queue: &str) -> Result<u64, Error> {
-        match self {
-            Self::Sqlite(b) => b.retry_dead(queue).await,
-            Self::Redis(b) => b.retry_dead(queue).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.retry_dead(queue).await,
+            Kind::Redis(b) => b.retry_dead(queue).await,
         }
     }
 
     pub async fn trim(&self, queue: &str, options: &Options) -> Result<u64, Error> {
-        match self {
-            Self::Sqlite(b) => b.trim(queue, options).await,
-            Self::Redis(b) => b.trim(queue, options).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.trim(queue, options).await,
+            Kind::Redis(b) => b.trim(queue, options).await,
         }
     }
 
@@ -112,9 +143,9 @@ impl Backend {
         token: i64,
         lease: Duration,
     ) -> Result<Claim, Error> {
-        match self {
-            Self::Sqlite(b) => b.claim(queue, limit, token, lease).await,
-            Self::Redis(b) => b.claim(queue, limit, token, lease).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.claim(queue, limit, token, lease).await,
+            Kind::Redis(b) => b.claim(queue, limit, token, lease).await,
         }
     }
 
@@ -124,16 +155,16 @@ impl Backend {
         claims: &[(Uuid, i64)],
         lease: Duration,
     ) -> Result<HashSet<Uuid>, Error> {
-        match self {
-            Self::Sqlite(b) => b.renew(queue, claims, lease).await,
-            Self::Redis(b) => b.renew(queue, claims, lease).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.renew(queue, claims, lease).await,
+            Kind::Redis(b) => b.renew(queue, claims, lease).await,
         }
     }
 
     pub async fn settle(&self, queue: &str, settlements: &[Settlement]) -> Result<usize, Error> {
-        match self {
-            Self::Sqlite(b) => b.settle(queue, settlements).await,
-            Self::Redis(b) => b.settle(queue, settlements).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.settle(queue, settlements).await,
+            Kind::Redis(b) => b.settle(queue, settlements).await,
         }
     }
 
@@ -144,16 +175,20 @@ impl Backend {
         in_time: Instant,
         options: &Options,
     ) -> Result<Rescue, Error> {
-        match self {
-            Self::Sqlite(b) => b.rescue(queue, judge, in_time, options).await,
-            Self::Redis(b) => b.rescue(queue, judge, in_time, options).await,
+        match self.pass().await? {
+            Kind::Sqlite(b) => b.rescue(queue, judge, in_time, options).await,
+            Kind::Redis(b) => b.rescue(queue, judge, in_time, options).await,
         }
     }
 
     pub fn listen(&self, queue: &str) -> Listener {
-        match self {
-            Self::Sqlite(b) => Listener::Sqlite(b.listen()),
-            Self::Redis(b) => Listener::Redis(b.listen(queue)),
+        match &self.kind {
+            Kind::Sqlite(b) => Listener::Sqlite(b.listen()),
+            Kind::Redis(b) => {
+                let listener = b.listen(queue);
+                self.gate.on_cut(listener.cutter());
+                Listener::Redis(listener)
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ mod worker;
 use backend::Backend;
 pub use batches::Batches;
 pub use error::Error;
+use gate::Gate;
 use job::Position;
 pub use job::{Filter, Job, NewJob, Page, Pushed, State, Stats};
 pub use metrics::Metrics;
@@ -78,6 +79,14 @@ impl Queue {
     pub async fn open_with(url: &str, options: Options) -> Result<Self, Error> {
         let backend = Backend::open(url).await?;
         Ok(Self { backend, options })
+    }
+
+    /// The same queues behind a gate, which whoever breaks things on purpose may shut. Clones made
+    /// before know nothing of it.
+    #[must_use]
+    pub fn behind(self, gate: &Gate) -> Self {
+        let backend = self.backend.behind(gate);
+        Self { backend, ..self }
     }
 
     /// Whether the backend answers.

@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 #[group(skip)]
 #[command(next_help_heading = "Process")]
 pub struct Config {
-    /// Address of the ops listener: /livez /readyz /metrics. Never make it public.
+    /// Address of the ops listener: /livez /readyz /metrics /faults. Never make it public.
     #[arg(long, env = "OPS_LISTEN", default_value = "127.0.0.1:9091")]
     pub ops_listen: SocketAddr,
     /// Where this runs. Outside development, secrets have no default.
@@ -43,6 +43,15 @@ pub struct Config {
     /// The same from a file.
     #[arg(long, env = "IDENTITY_SECRET_FILE", value_parser = Secret::from_file, conflicts_with = "identity_secret")]
     pub identity_secret_file: Option<Secret>,
+    /// May anything be broken on purpose? When left out, only in development.
+    #[arg(long, env = "CHAOS_ENABLED")]
+    pub chaos_enabled: Option<bool>,
+    /// Secret of whoever sets faults on the ops listener. Without it there are no fault points.
+    #[arg(long, env = "CHAOS_TOKEN", hide_env_values = true)]
+    pub chaos_token: Option<Secret>,
+    /// The same from a file.
+    #[arg(long, env = "CHAOS_TOKEN_FILE", value_parser = Secret::from_file, conflicts_with = "chaos_token")]
+    pub chaos_token_file: Option<Secret>,
     #[command(flatten)]
     pub telemetry: telemetry::Settings,
 }
@@ -78,6 +87,19 @@ impl Config {
             None if self.app_env == AppEnv::Development => Some(IdentityKey::new(b"development")),
             None => None,
         }
+    }
+
+    /// May anything be broken here?
+    #[must_use]
+    pub fn chaos(&self) -> bool {
+        let development = self.app_env == AppEnv::Development;
+        self.chaos_enabled.unwrap_or(development)
+    }
+
+    /// What opens the fault points.
+    #[must_use]
+    pub fn chaos_token(&self) -> Option<&Secret> {
+        self.chaos_token.as_ref().or(self.chaos_token_file.as_ref())
     }
 }
 

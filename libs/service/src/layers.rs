@@ -1,5 +1,5 @@
 //! What happens around every handler: context, limits, panics, problem bodies, metrics, one log line.
-use crate::{Config, IdentityKey, Problem, http1, metrics::Metrics};
+use crate::{Config, Faults, IdentityKey, Problem, http1, metrics::Metrics};
 use axum::{
     Router,
     body::{Body, HttpBody as _},
@@ -137,6 +137,15 @@ async fn answer(layer: &Layer, mut request: Request, next: Next) -> Response {
         Ok(request) => request,
         Err(problem) => return closing(problem),
     };
+    // The server hands the faults over while there are any.
+    if let Some(faults) = request.extensions().get::<Faults>().cloned() {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let method = request.method().clone();
+        if let Err(problem) = faults.act(&method, route).await {
+            return problem.into_response();
+        }
+    }
     if Context::current()
         .and_then(|c| c.deadline())
         .is_some_and(|at| at <= Instant::now())
@@ -190,7 +199,11 @@ fn closing(problem: Problem) -> Response {
 }
 
 /// Reads the body within its limits of size and time, so that handlers never wait for a slow client.
-async fn buffer(max_body: usize, patience: Duration, request: Request) -> Result<Request, Problem> {
+pub(crate) async fn buffer(
+    max_body: usize,
+    patience: Duration,
+    request: Request,
+) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(Request::from_parts(parts, Body::empty()));
@@ -223,7 +236,7 @@ async fn buffer(max_body: usize, patience: Duration, request: Request) -> Result
 }
 
 /// Renders problems, also those axum answers by itself, and names the request.
-fn finish(mut response: Response, path: &str, context: &Context) -> Response {
+pub(crate) fn finish(mut response: Response, path: &str, context: &Context) -> Response {
     let status = response.status();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         *response.body_mut() = problem.render(path, context.request_id());

@@ -33,6 +33,7 @@
 mod background;
 mod config;
 mod extract;
+pub mod faults;
 mod healthcheck;
 mod http1;
 mod idempotency;
@@ -51,6 +52,7 @@ pub mod testing;
 pub use background::Background;
 pub use config::{AppEnv, Config, Secret};
 pub use extract::{Json, Path, Query};
+pub use faults::Faults;
 pub use idempotency::IdempotencyKey;
 pub use identity::{
     Account, CLIENT_ADDRESS, ClientAddress, IDENTITY, Identity, IdentityKey, Operator, Scope,

@@ -1,4 +1,4 @@
-//! The ops listener: probes and metrics, never public.
+//! The ops listener: probes, metrics and fault points, never public.
 use crate::Readiness;
 use axum::{
     Router,

@@ -1,4 +1,5 @@
 //! Is this process able to do its work? Only its own dependencies count, never its peers.
+use crate::{Faults, faults::Kind};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -25,6 +26,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 pub struct Readiness {
     checks: Vec<(&'static str, Check)>,
     draining: Arc<AtomicBool>,
+    faults: Faults,
 }
 
 impl Readiness {
@@ -35,6 +37,10 @@ impl Readiness {
     {
         self.checks
             .push((name, Arc::new(move || Box::pin(check()))));
+    }
+
+    pub(crate) fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
     }
 
     pub(crate) fn drain(&self) {
@@ -59,7 +65,10 @@ impl Readiness {
             };
             ((*name).to_owned(), state)
         });
-        let checks = futures::future::join_all(checks).await;
+        let mut checks = futures::future::join_all(checks).await;
+        if self.faults.is_active(Kind::Unready) {
+            checks.push(("fault".to_owned(), "failed"));
+        }
         let ready = !self.draining() && checks.iter().all(|(_, state)| *state == "ok");
         let state = match (ready, self.draining()) {
             (true, _) => "ready",

@@ -1,6 +1,6 @@
 //! A server on hyper with the timers and caps that `axum::serve` leaves out, and the order of stopping.
 use crate::{
-    Background, Config, Readiness, Shutdown,
+    Background, Config, Faults, Readiness, Shutdown, faults,
     ops::{self, Refresh},
 };
 use axum::{
@@ -48,6 +48,7 @@ pub struct Server {
     readiness: Readiness,
     refresh: Vec<Refresh>,
     background: Background,
+    faults: Faults,
 }
 
 impl Server {
@@ -60,6 +61,7 @@ impl Server {
             readiness: Readiness::default(),
             refresh: Vec::new(),
             background: Background::default(),
+            faults: Faults::default(),
         }
     }
 
@@ -87,6 +89,15 @@ impl Server {
         self
     }
 
+    /// Hands over what breaks on purpose.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        faults.register(&mut self.registry);
+        self.readiness.set_faults(faults.clone());
+        self.faults = faults;
+        self
+    }
+
     /// Hands over the tasks that run beside the requests.
     #[must_use]
     pub fn background(mut self, background: Background) -> Self {
@@ -105,13 +116,15 @@ impl Server {
         // In this order: the fallback of the merged one stays, and it has the layers.
         let router = ops::probes(self.readiness.clone()).merge(router);
         let ops_router = ops::router(self.readiness.clone(), self.registry, self.refresh);
+        let ops_router = ops_router.merge(faults::routes(&self.faults));
         let api = Listener::new(
             api,
             router,
             &self.config,
             self.config.max_connections,
             &self.readiness,
-        );
+        )
+        .with(self.faults);
         let ops = Listener::new(
             ops,
             ops_router,
@@ -192,6 +205,7 @@ struct Listener {
     socket: TcpListener,
     router: Router,
     readiness: Readiness,
+    faults: Faults,
     http: http1::Builder,
     write_timeout: Duration,
     slots: Arc<Semaphore>,
@@ -216,10 +230,16 @@ impl Listener {
             socket,
             router,
             readiness: readiness.clone(),
+            faults: Faults::default(),
             http,
             write_timeout: config.body_timeout,
             slots: Arc::new(Semaphore::new(connections as usize)),
         }
+    }
+
+    /// With faults for its requests.
+    fn with(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Accepts until `stop`; then waits for the open connections. False when some had to be cut.
@@ -267,6 +287,7 @@ impl Listener {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (router, readiness) = (self.router.clone(), self.readiness.clone());
+        let faults = self.faults.clone();
         let peer = stream.peer_addr().ok().map(PeerAddress);
         let asked = CancellationToken::new();
         let first = asked.clone();
@@ -274,6 +295,9 @@ impl Listener {
             first.cancel();
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
+            }
+            if faults.on_requests() {
+                request.extensions_mut().insert(faults.clone());
             }
             answer(router.clone(), readiness.clone(), request)
         });

@@ -55,6 +55,8 @@ pub struct Keys {
     keep: TimeDelta,
     /// Oldest first.
     known: Arc<RwLock<Vec<Arc<Known>>>>,
+    /// A key that is in no list of keys any more, for whoever breaks things on purpose.
+    withdrawn: Arc<(Ed25519KeyPair, String)>,
 }
 
 impl Keys {
@@ -70,12 +72,17 @@ impl Keys {
     ) -> anyhow::Result<Self> {
         let cover = hmac::sign(secret, b"signing keys");
         let cover = UnboundKey::new(&CHACHA20_POLY1305, cover.as_ref());
+        let seed = hmac::sign(secret, b"withdrawn key");
+        let withdrawn = Ed25519KeyPair::from_seed_unchecked(seed.as_ref());
+        let withdrawn = withdrawn.map_err(|e| anyhow!("{e}"))?;
+        let withdrawn_kid = kid(withdrawn.public_key().as_ref());
         let keys = Self {
             store,
             cover: Arc::new(LessSafeKey::new(cover.expect("a tag is as long as a key"))),
             age,
             keep: TimeDelta::from_std(token)? + MARGIN,
             known: Arc::default(),
+            withdrawn: Arc::new((withdrawn, withdrawn_kid)),
         };
         keys.refresh(db::now()).await?;
         Ok(keys)
@@ -136,6 +143,12 @@ impl Keys {
         // Clocks differ: the first key may have been made a moment from now.
         let key = due.or(known.first()).expect("there is one since the start");
         token::sign(&key.pair, &key.jwk.kid, claims)
+    }
+
+    /// A token that no gateway takes, as of a replica that goes on signing with a key of yesterday.
+    pub fn sign_withdrawn(&self, claims: &Claims) -> String {
+        let (pair, kid) = &*self.withdrawn;
+        token::sign(pair, kid, claims)
     }
 
     fn known(&self) -> Vec<Arc<Known>> {

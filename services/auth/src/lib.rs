@@ -22,7 +22,7 @@ use metrics::Metrics;
 use password::Hasher;
 use prometheus_client::registry::Registry;
 use ring::hmac;
-use service::{Background, IdentityKey, Server, Shutdown};
+use service::{Background, Faults, IdentityKey, Server, Shutdown, faults::Kind};
 use session::Sessions;
 use store::Store;
 
@@ -42,6 +42,7 @@ pub struct App {
     owner: IdentityKey,
     /// Of an access token, seconds.
     expires_in: u32,
+    faults: Faults,
     metrics: Metrics,
 }
 
@@ -65,11 +66,19 @@ impl App {
             owner: owner.ok_or_else(|| anyhow::anyhow!("IDENTITY_SECRET must be set"))?,
             secret,
             expires_in: config.access_token_seconds,
+            faults: Faults::default(),
             metrics: Metrics::register(registry),
             store,
         };
         register::ensure_operator(&app, config.operator_password()).await?;
         Ok(app)
+    }
+
+    /// The app with keys that may be withdrawn on purpose.
+    #[must_use]
+    pub fn breaking(self, faults: Faults) -> Self {
+        faults.offer(Kind::ExpiredKey);
+        Self { faults, ..self }
     }
 }
 
@@ -95,12 +104,16 @@ pub fn background(app: &App) -> Background {
 /// When a setting is wrong, or the database or the addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.key_secret()?;
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "auth", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry).await?;
+    let app = app.breaking(faults.clone());
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = app.store.clone();
             async move { Ok(store.ping().await?) }

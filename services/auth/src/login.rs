@@ -6,6 +6,7 @@ use crate::{
     user::{self, User, Username},
 };
 use contracts::auth::{AUDIENCE, Claims, ISSUER, Tokens};
+use service::faults::Kind;
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -91,7 +92,10 @@ pub fn tokens(app: &App, user: &User, refresh_token: String) -> Tokens {
         exp: iat + i64::from(app.expires_in),
     };
     Tokens {
-        access_token: app.keys.sign(&claims, now),
+        access_token: match app.faults.is_active(Kind::ExpiredKey) {
+            true => app.keys.sign_withdrawn(&claims),
+            false => app.keys.sign(&claims, now),
+        },
         refresh_token,
         token_type: "Bearer".to_owned(),
         expires_in: app.expires_in,

@@ -32,7 +32,7 @@ use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
 use runs::Runs;
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use std::sync::{Arc, Mutex};
 use store::Store;
 use tokio::sync::watch::Sender;
@@ -112,13 +112,16 @@ pub fn background(app: &App) -> Background {
 /// # Errors
 /// When a setting is wrong, or the database or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "commander", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry)?;
     watch::trim(&app).await?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = app.store.clone();
             async move { Ok(store.ping().await?) }

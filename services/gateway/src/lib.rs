@@ -21,7 +21,7 @@ use identity::Identities;
 use live::Live;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
-use service::{Background, IdentityKey, Server, Shutdown, Uploads};
+use service::{Background, Faults, IdentityKey, Server, Shutdown, Uploads};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -156,7 +156,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let app = App::new(&config, &mut registry);
     let background = background(&app, shutdown.clone());
     let router = router(app, &config, &mut registry);
+    let faults = Faults::new(&config.service);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .background(background)
         .serve(router, shutdown)
         .await

@@ -25,7 +25,7 @@ use decode::Header;
 use metrics::Metrics;
 use picture::Picture;
 use prometheus_client::registry::Registry;
-use service::{Background, Server, Shutdown, Uploads};
+use service::{Background, Faults, Server, Shutdown, Uploads};
 use shelf::Shelf;
 use store::Store;
 
@@ -91,7 +91,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);
     let store = app.store.clone();
+    let faults = Faults::new(&config.service);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("store", move || {
             let store = store.clone();
             async move { store.ping().await }

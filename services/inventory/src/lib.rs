@@ -20,7 +20,7 @@ use order::Orders;
 use prometheus_client::registry::Registry;
 use queue::Queue;
 use reserve::Reserver;
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use shelf::Shelf;
 use std::time::Duration;
 use store::Store;
@@ -112,15 +112,18 @@ async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Res
 /// # Errors
 /// When a setting is wrong, or the database, queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "inventory", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let options = queue::Options::stopping_within(config.service.stop_timeout);
-    let queue = config.queue.open(options).await?;
+    let queue = config.queue.open(options).await?.behind(&faults.queue());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry);
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app, &queue);
     let store = app.store.clone();
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = store.clone();
             async move { Ok(store.ping().await?) }

@@ -18,7 +18,7 @@ use metrics::Metrics;
 use order::Orders;
 use prometheus_client::registry::Registry;
 use queue::Queue;
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 use tokio::sync::Notify;
@@ -96,14 +96,17 @@ async fn consume(app: App, queue: Queue, stop: CancellationToken) -> anyhow::Res
 /// # Errors
 /// When a setting is wrong, or the database, queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "notification", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let options = queue::Options::stopping_within(config.service.stop_timeout);
-    let queue = config.queue.open(options).await?;
+    let queue = config.queue.open(options).await?.behind(&faults.queue());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry)?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app, &queue);
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = app.store.clone();
             async move { Ok(store.ping().await?) }

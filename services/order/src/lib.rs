@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use queue::Queue;
 use record::Recorder;
 use relay::{Outbox, Relay};
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 
@@ -95,9 +95,11 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 /// When a setting is wrong, or the database, queue or addresses can't be had.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.secret()?;
+    let faults = Faults::new(&config.service);
     let db = Db::open(&config.db, "order", &MIGRATIONS).await?;
+    let db = db.behind(&faults.database());
     let options = queue::Options::stopping_within(config.service.stop_timeout);
-    let queue = config.queue.open(options).await?;
+    let queue = config.queue.open(options).await?.behind(&faults.queue());
     let mut registry = telemetry::registry();
     let (app, relay) = App::new(&config, db.clone(), queue.clone(), &mut registry)?;
     let router = router(app.clone(), &config, &mut registry);
@@ -105,6 +107,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     background.spawn("relay", |stop| relay.run(stop));
     let store = app.store.clone();
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("database", move || {
             let store = store.clone();
             async move { Ok(store.ping().await?) }

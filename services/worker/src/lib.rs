@@ -15,7 +15,7 @@ use client::Upstream;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use queue::Queue;
-use service::{Background, Server, Shutdown};
+use service::{Background, Faults, Server, Shutdown};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -103,13 +103,15 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         keep_done_for: config.keep_done(),
         ..queue::Options::stopping_within(config.service.stop_timeout)
     };
-    let queue = config.queue.open(options).await?;
+    let faults = Faults::new(&config.service);
+    let queue = config.queue.open(options).await?.behind(&faults.queue());
     let mut registry = telemetry::registry();
     let app = App::new(&config, queue.clone(), &mut registry);
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app, &config);
     let checked = queue.clone();
     Server::new(config.listen, config.service, registry)
+        .faults(faults)
         .check("queue", move || {
             let queue = checked.clone();
             async move { Ok(queue.ping().await?) }

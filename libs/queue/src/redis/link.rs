@@ -5,10 +5,12 @@ use redis::{
     aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use std::{
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// How long a call waits for its answer, connecting included.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,7 +26,8 @@ pub(super) struct Link {
 
 #[derive(Default)]
 struct Current {
-    connection: Option<MultiplexedConnection>,
+    /// And what ends the calls on it, and it with them.
+    connection: Option<(MultiplexedConnection, CancellationToken)>,
     /// Counts the connections, so that nobody drops a newer one than the one that failed.
     generation: u64,
 }
@@ -57,9 +60,11 @@ impl Link {
     ) -> Result<T, Error> {
         let mut generation = None;
         let answer = timeout(longest, async {
-            let (mut connection, its_generation) = self.connection().await?;
+            let (mut connection, cut, its_generation) = self.connection().await?;
             generation = Some(its_generation);
-            command.query_async(&mut connection).await
+            let answer = cut.run_until_cancelled(command.query_async(&mut connection));
+            let broken = || io::Error::from(io::ErrorKind::ConnectionReset).into();
+            answer.await.unwrap_or_else(|| Err(broken()))
         });
         let answer = answer.await;
         let broken = match &answer {
@@ -73,11 +78,13 @@ impl Link {
         Ok(answer.map_err(|_| Error::Timeout)??)
     }
 
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), redis::RedisError> {
+    async fn connection(
+        &self,
+    ) -> Result<(MultiplexedConnection, CancellationToken, u64), redis::RedisError> {
         {
             let current = self.lock();
-            if let Some(connection) = &current.connection {
-                return Ok((connection.clone(), current.generation));
+            if let Some((connection, cut)) = &current.connection {
+                return Ok((connection.clone(), cut.clone(), current.generation));
             }
         }
         let config = AsyncConnectionConfig::new()
@@ -87,11 +94,27 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
+        let cut = CancellationToken::new();
         let mut current = self.lock();
         // Of those that connected at the same time, the last one's stays.
         current.generation += 1;
-        current.connection = Some(connection.clone());
-        Ok((connection, current.generation))
+        current.connection = Some((connection.clone(), cut.clone()));
+        Ok((connection, cut, current.generation))
+    }
+
+    /// Cuts the present connection; false once the link is gone.
+    pub fn cutter(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let link = Arc::downgrade(&self.current);
+        move || {
+            let Some(current) = link.upgrade() else {
+                return false;
+            };
+            let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, cut)) = current.connection.take() {
+                cut.cancel();
+            }
+            true
+        }
     }
 
     fn discard(&self, generation: u64) {

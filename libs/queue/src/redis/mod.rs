@@ -46,6 +46,11 @@ impl Redis {
         self.link.query(&redis::cmd("PING")).await
     }
 
+    /// Cuts the connection of all clones.
+    pub fn cutter(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        self.link.cutter()
+    }
+
     pub fn listen(&self, queue: &str) -> Listener {
         Listener {
             link: Link::new(&self.url).expect("this URL was opened before"),
@@ -197,6 +202,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// Cuts its connection.
+    pub fn cutter(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        self.link.cutter()
+    }
+
     pub async fn wait(&mut self, at_most: Duration) {
         // Zero would mean for ever.
         let seconds = at_most.as_secs_f64().max(0.001);

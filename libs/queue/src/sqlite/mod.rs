@@ -61,6 +61,25 @@ impl Sqlite {
         Listener::new(&self.file)
     }
 
+    /// Has both connections closed, each as soon as its statement has ended; false once they all are.
+    pub fn cut(&self) -> bool {
+        let open = !self.writer.is_closed();
+        tokio::spawn(self.clone().reopen());
+        open
+    }
+
+    /// One at a time: the log would go with the last one, and with it the listeners' watch on it.
+    async fn reopen(self) {
+        for (kept, cut) in [(&self.reader, &self.writer), (&self.writer, &self.reader)] {
+            let Ok(_kept) = kept.acquire().await else {
+                return;
+            };
+            if let Ok(connection) = cut.acquire().await {
+                connection.close().await.ok();
+            }
+        }
+    }
+
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;

@@ -3,6 +3,7 @@
 mod batches;
 mod common;
 mod crash;
+mod gate;
 mod outage;
 mod push;
 mod settings;
