@@ -73,8 +73,10 @@ pub fn environment(
     for peer in service.calls {
         let peer = services::find(peer).expect("a test checks the table");
         if peer.api.is_none() {
-            // The public port is for people.
+            // Metrics are for the inside; loads and drills come as people do.
             vars.push(ops_urls(args, peer));
+            let public = url(args.layout.port);
+            vars.push((variable(peer, "URLS"), public.into()));
             continue;
         }
         let urls = join(args.layout.places_of(peer).map(|place| url(place.api)));

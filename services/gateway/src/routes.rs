@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
+const DELETE: Method = Method::DELETE;
 const GET: Method = Method::GET;
 const PATCH: Method = Method::PATCH;
 const POST: Method = Method::POST;
@@ -22,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 32] = [
+pub const TABLE: [(Method, &str, Peer, Access); 45] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -65,6 +66,19 @@ pub const TABLE: [(Method, &str, Peer, Access); 32] = [
     (GET, "/api/ops/state", Peer::Commander, Access::Operator),
     (GET, "/api/ops/journal", Peer::Commander, Access::Operator),
     (POST, "/api/ops/kill", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/load", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/load", Peer::Commander, Access::Operator),
+    (DELETE, "/api/ops/load", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills/runs", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/drills/runs", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills/runs/{id}", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills/runs/{id}/report", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/drills/restore", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/drills/{name}/run", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/drills/{name}/break", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills/{name}/hint", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/drills/{name}/verify", Peer::Commander, Access::Operator),
 ];
 
 /// The one path with dots (RFC 8615).
