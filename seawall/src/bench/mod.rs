@@ -27,7 +27,7 @@ mod tally;
 mod tests;
 mod usage;
 
-pub use args::Args;
+pub use args::{Args, duration};
 
 use anyhow::Context as _;
 use control::Client;

@@ -7,6 +7,7 @@ mod kill;
 mod metrics;
 mod readings;
 mod replica;
+mod rollout;
 mod routes;
 mod state;
 mod store;

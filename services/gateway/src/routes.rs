@@ -22,7 +22,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 32] = [
+pub const TABLE: [(Method, &str, Peer, Access); 33] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -65,6 +65,7 @@ pub const TABLE: [(Method, &str, Peer, Access); 32] = [
     (GET, "/api/ops/state", Peer::Commander, Access::Operator),
     (GET, "/api/ops/journal", Peer::Commander, Access::Operator),
     (POST, "/api/ops/kill", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/rollout", Peer::Commander, Access::Operator),
 ];
 
 /// The one path with dots (RFC 8615).
