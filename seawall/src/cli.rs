@@ -1,5 +1,5 @@
 //! The command line: which subcommand does what.
-use crate::{bench, doctor, drill, services::SERVICES, up};
+use crate::{bench, crash, doctor, drill, services::SERVICES, up};
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -26,6 +26,8 @@ enum Task {
     Bench(Box<bench::Args>),
     /// Break a running platform on purpose and see by numbers whether it holds
     Drill(Box<drill::Args>),
+    /// Crash a platform of its own at random and audit that nothing was lost
+    Crash(crash::Args),
 }
 
 /// Parses the command line and does what it asks.
@@ -36,6 +38,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Task::Doctor(args) => doctor::run(args).await,
         Task::Bench(args) => bench::run(*args).await,
         Task::Drill(args) => drill::run(*args).await,
+        Task::Crash(args) => crash::run(args).await,
     }
 }
 

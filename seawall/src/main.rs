@@ -1,6 +1,7 @@
 //! The one binary: `up` runs the whole platform, each service is a subcommand of its own.
 mod bench;
 mod cli;
+mod crash;
 mod doctor;
 mod drill;
 mod http;

@@ -199,7 +199,7 @@ fn signal(text: &str) -> Result<Signal, String> {
 }
 
 /// Reads `250ms`, `2s`, `1.5m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let scale = match unit {
         "ms" => 0.001,

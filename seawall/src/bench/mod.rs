@@ -14,7 +14,7 @@ mod table;
 mod tests;
 mod usage;
 
-pub use args::Args;
+pub use args::{Args, duration};
 
 use anyhow::Context as _;
 use commander::{

@@ -29,12 +29,13 @@ pub fn environment(
             "OPS_LISTEN".into(),
             format!("127.0.0.1:{}", place.ops).into(),
         ),
+        // In a rollout the new process listens beside the one it replaces.
+        ("REUSE_PORT".into(), "true".into()),
         ("LOG_FORMAT".into(), "json".into()),
         ("CHAOS_ENABLED".into(), (!args.no_chaos).to_string().into()),
     ];
     if service.api.is_none() {
         // They share the public port; what tells them apart is their ops port.
-        vars.push(("REUSE_PORT".into(), "true".into()));
         vars.push(ops_urls(args, service));
     }
     if service.control {

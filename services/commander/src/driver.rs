@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     replica::{Replica, State},
 };
-use control::Signal;
+use control::{Rollout, Signal};
 
 /// The environment commander commands.
 #[derive(Clone, Debug)]
@@ -59,6 +59,28 @@ impl Driver {
                 killed.map(drop).map_err(Error::Away)
             }
             Self::Compose => Err(Error::NotAvailableHere),
+        }
+    }
+
+    /// Replaces the replicas of a service one after the other; [`Driver::progress`] knows it by `id`.
+    pub async fn roll_out(&self, id: &str, service: &str, broken: bool) -> Result<()> {
+        match self {
+            Self::Local(supervisor) => {
+                let started = supervisor.roll_out(id, service, broken).await;
+                started.map_err(Error::Away)
+            }
+            Self::Compose => Err(Error::NotAvailableHere),
+        }
+    }
+
+    /// How far the rollout `id` is; None: it is not known, nor will it be.
+    pub async fn progress(&self, id: &str) -> anyhow::Result<Option<Rollout>> {
+        match self {
+            Self::Local(supervisor) => {
+                let last = supervisor.progress().await?;
+                Ok(last.filter(|rollout| rollout.id == id))
+            }
+            Self::Compose => Ok(None),
         }
     }
 

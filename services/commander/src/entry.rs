@@ -6,25 +6,26 @@ use uuid::Uuid;
 
 pub const KILL: &str = "kill";
 pub const DIED: &str = "died";
+pub const ROLLOUT: &str = "rollout";
 pub const STARTED: &str = "started";
 /// Who does what nobody asked for.
 pub const SUPERVISOR: &str = "supervisor";
 
-/// One outage of one replica.
+/// One outage of one replica, or one rollout of a service.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Entry {
     pub id: Uuid,
     pub at: DateTime<Utc>,
     /// `operator`, or `supervisor` for what nobody asked for.
     pub who: String,
-    /// `kill` or `died`.
+    /// `kill`, `died` or `rollout`.
     pub action: String,
-    /// The replica.
+    /// The replica; of a rollout, the service.
     pub target: String,
-    /// `started`; `done` once it is ready again; `failed`.
+    /// `started`; `done` once it is ready again, or all its replicas are new; `failed`.
     pub outcome: String,
     pub detail: Option<String>,
-    /// From then until its replacement was ready.
+    /// From then until its replacement was ready, or the last of them.
     pub recovered_ms: Option<i64>,
     #[serde(skip)]
     pub service: String,
@@ -43,18 +44,28 @@ impl Entry {
         Self::started(SUPERVISOR.to_owned(), DIED, replica)
     }
 
-    fn started(who: String, action: &str, replica: &Replica) -> Self {
+    /// `who` gives the replicas of `service` a new version.
+    pub fn rollout(who: String, service: &str, broken: bool) -> Self {
         Self {
             id: Uuid::now_v7(),
             at: db::now(),
             who,
-            action: action.to_owned(),
-            target: replica.name.clone(),
+            action: ROLLOUT.to_owned(),
+            target: service.to_owned(),
             outcome: STARTED.to_owned(),
-            detail: None,
+            detail: broken.then(|| "a version that never gets ready".to_owned()),
             recovered_ms: None,
-            service: replica.service.clone(),
+            service: service.to_owned(),
+            life: None,
+        }
+    }
+
+    fn started(who: String, action: &str, replica: &Replica) -> Self {
+        Self {
+            target: replica.name.clone(),
             life: Some(replica.life.clone()),
+            action: action.to_owned(),
+            ..Self::rollout(who, &replica.service, false)
         }
     }
 }

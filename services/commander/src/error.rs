@@ -15,6 +15,10 @@ pub enum Error {
     Disabled,
     #[error("no such replica")]
     NotFound,
+    #[error("no such service")]
+    NoSuchService,
+    #[error("a rollout is on its way")]
+    RollingOut,
     #[error("the last ready replica")]
     LastReplica,
     #[error("a replacement is on its way")]
@@ -55,6 +59,19 @@ impl From<Error> for Problem {
                 "There is no such replica",
                 "GET /api/ops/state names them all",
             ),
+            Error::NoSuchService => refuse(
+                StatusCode::NOT_FOUND,
+                "service_not_found",
+                "There is no such service",
+                "GET /api/ops/state names them all",
+            ),
+            Error::RollingOut => refuse(
+                StatusCode::CONFLICT,
+                "busy",
+                "A rollout is on its way",
+                "there is one at a time",
+            )
+            .retry_after(1),
             Error::LastReplica => refuse(
                 StatusCode::CONFLICT,
                 "last_replica",

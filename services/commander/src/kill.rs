@@ -43,7 +43,8 @@ pub async fn kill(
     Ok(entry)
 }
 
-async fn earlier(app: &App, request_key: Option<&str>) -> Result<Option<Entry>> {
+/// What a request with this key has done before.
+pub async fn earlier(app: &App, request_key: Option<&str>) -> Result<Option<Entry>> {
     match request_key {
         Some(key) => Ok(app.store.by_key(key).await?),
         None => Ok(None),

@@ -13,6 +13,7 @@ mod metrics;
 mod present_load;
 mod readings;
 mod replica;
+mod rollout;
 mod routes;
 mod runs;
 mod state;

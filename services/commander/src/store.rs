@@ -27,8 +27,8 @@ impl Store {
     pub async fn begin(&self, entry: &Entry, request_key: Option<&str>) -> sqlx::Result<bool> {
         let new = with_db!(&self.db.writer, |pool| {
             query(
-                "INSERT INTO journal (id, at, who, action, target, service, life, request_key, outcome) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+                "INSERT INTO journal (id, at, who, action, target, service, life, request_key, outcome, detail) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
             )
             .bind(entry.id)
             .bind(entry.at)
@@ -39,6 +39,7 @@ impl Store {
             .bind(&entry.life)
             .bind(request_key)
             .bind(&entry.outcome)
+            .bind(&entry.detail)
             .execute(pool)
             .await?
             .rows_affected()

@@ -23,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 45] = [
+pub const TABLE: [(Method, &str, Peer, Access); 46] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -79,6 +79,7 @@ pub const TABLE: [(Method, &str, Peer, Access); 45] = [
     (POST, "/api/ops/drills/{name}/break", Peer::Commander, Access::Operator),
     (GET, "/api/ops/drills/{name}/hint", Peer::Commander, Access::Operator),
     (POST, "/api/ops/drills/{name}/verify", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/rollout", Peer::Commander, Access::Operator),
 ];
 
 /// The one path with dots (RFC 8615).
