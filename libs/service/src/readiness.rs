@@ -4,6 +4,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::{
     future::Future,
@@ -22,11 +23,24 @@ type Check =
 const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Named checks, and whether the process is draining.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Readiness {
+    /// Tells this process from the one before it at the same address.
+    started_at: DateTime<Utc>,
     checks: Vec<(&'static str, Check)>,
     draining: Arc<AtomicBool>,
     faults: Faults,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            started_at: Utc::now(),
+            checks: Vec::new(),
+            draining: Arc::default(),
+            faults: Faults::default(),
+        }
+    }
 }
 
 impl Readiness {
@@ -84,7 +98,7 @@ impl Readiness {
             checks.into_iter().map(|(n, s)| (n, s.into())).collect();
         (
             status,
-            axum::Json(json!({"status": state, "checks": checks})),
+            axum::Json(json!({"status": state, "checks": checks, "started_at": self.started_at})),
         )
             .into_response()
     }

@@ -1,7 +1,6 @@
 //! The settings of commander.
 use client::Urls;
-use service::AppEnv;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 /// Shows every replica, and breaks things on purpose.
 #[derive(Clone, Debug, clap::Parser)]
@@ -45,9 +44,9 @@ pub struct Config {
     /// Folder of drills to take instead of those built in.
     #[arg(long, env = "DRILLS")]
     pub drills: Option<PathBuf>,
-    /// May anything be broken on purpose? When left out, only in development.
-    #[arg(long, env = "CHAOS_ENABLED")]
-    pub chaos_enabled: Option<bool>,
+    /// Ops listeners of all services, for the driver `compose`: each address behind a name is a container.
+    #[arg(long, env = "OPS_URLS", value_delimiter = ',', default_value = SERVICES)]
+    pub ops_urls: Vec<OpsUrl>,
     /// Makes the random choices of this process repeatable. When left out, a new one is made and logged.
     #[arg(long, env = "CHAOS_SEED")]
     pub chaos_seed: Option<u64>,
@@ -72,11 +71,34 @@ impl AsRef<service::Config> for Config {
     }
 }
 
-impl Config {
-    /// May anything be broken here?
-    #[must_use]
-    pub fn chaos(&self) -> bool {
-        let development = self.service.app_env == AppEnv::Development;
-        self.chaos_enabled.unwrap_or(development)
+/// In a container every service's ops port is the same.
+const SERVICES: &str = "gateway=http://gateway:9091,order=http://order:9091,\
+    inventory=http://inventory:9091,notification=http://notification:9091,auth=http://auth:9091,\
+    image=http://image:9091,worker=http://worker:9091,commander=http://commander:9091";
+
+/// `order=http://order:9091`: the ops listeners of a service's replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpsUrl {
+    pub service: String,
+    pub host: String,
+    pub port: u16,
+}
+
+impl FromStr for OpsUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (service, url) = text.trim().split_once('=')?;
+            let place = url.strip_prefix("http://")?.trim_end_matches('/');
+            let (host, port) = place.rsplit_once(':')?;
+            let named = !service.is_empty() && !host.is_empty() && !host.contains('/');
+            named.then_some(Self {
+                service: service.to_owned(),
+                host: host.to_owned(),
+                port: port.parse().ok()?,
+            })
+        };
+        parse().ok_or("expected SERVICE=http://HOST:PORT")
     }
 }

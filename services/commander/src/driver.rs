@@ -1,18 +1,23 @@
 //! How replicas are seen and killed in each environment.
+mod compose;
+
 use crate::{
     config::{Config, Environment},
     error::{Error, Result},
+    points::Points,
     replica::{Replica, State},
 };
+use compose::Compose;
 use control::{Rollout, Signal};
+use service::faults::{Kind, Spec};
 
 /// The environment commander commands.
 #[derive(Clone, Debug)]
 pub enum Driver {
     /// Processes of `seawall up`, through the supervisor's socket.
     Local(control::Client),
-    /// Containers. They are killed through their fault points, which don't exist yet.
-    Compose,
+    /// Containers, which are killed through their fault points and restarted by Docker.
+    Compose(Compose),
 }
 
 impl Driver {
@@ -21,14 +26,14 @@ impl Driver {
             Environment::Local => {
                 Self::Local(control::Client::at(config.supervisor_socket.clone()))
             }
-            Environment::Compose => Self::Compose,
+            Environment::Compose => Self::Compose(Compose::new(&config.ops_urls)),
         }
     }
 
     pub fn name(&self) -> &'static str {
         match self {
             Self::Local(_) => "local",
-            Self::Compose => "compose",
+            Self::Compose(_) => "compose",
         }
     }
 
@@ -39,26 +44,21 @@ impl Driver {
                 let replicas = supervisor.list().await.map_err(Error::Away)?;
                 Ok(replicas.into_iter().map(Replica::from).collect())
             }
-            Self::Compose => Ok(Vec::new()),
+            Self::Compose(containers) => Ok(containers.replicas().await),
         }
     }
 
-    /// The same, where they can be killed.
-    pub async fn victims(&self) -> Result<Vec<Replica>> {
-        match self {
-            Self::Local(_) => self.replicas().await,
-            Self::Compose => Err(Error::NotAvailableHere),
-        }
-    }
-
-    /// Kills a replica without a warning (SIGKILL).
-    pub async fn kill(&self, name: &str) -> Result<()> {
+    /// Kills a replica without a warning: by SIGKILL, or by its own hand.
+    pub async fn kill(&self, replica: &Replica, points: &Points) -> Result<()> {
         match self {
             Self::Local(supervisor) => {
-                let killed = supervisor.kill(name, Signal::Kill).await;
+                let killed = supervisor.kill(&replica.name, Signal::Kill).await;
                 killed.map(drop).map_err(Error::Away)
             }
-            Self::Compose => Err(Error::NotAvailableHere),
+            Self::Compose(_) => {
+                let crash = Spec::new(Kind::Crash, 1);
+                points.begin(replica, &crash).await.map(drop)
+            }
         }
     }
 
@@ -69,7 +69,7 @@ impl Driver {
                 let started = supervisor.roll_out(id, service, broken).await;
                 started.map_err(Error::Away)
             }
-            Self::Compose => Err(Error::NotAvailableHere),
+            Self::Compose(_) => Err(Error::NotAvailableHere),
         }
     }
 
@@ -80,35 +80,51 @@ impl Driver {
                 let last = supervisor.progress().await?;
                 Ok(last.filter(|rollout| rollout.id == id))
             }
-            Self::Compose => Ok(None),
+            Self::Compose(_) => Ok(None),
         }
     }
 
-    /// Follows the replicas without polling.
+    /// Follows the replicas: without polling where somebody tells of changes.
     pub async fn watch(&self) -> anyhow::Result<Watch> {
         Ok(match self {
-            Self::Local(supervisor) => Watch(Some(supervisor.watch().await?)),
-            Self::Compose => Watch(None),
+            Self::Local(supervisor) => Watch::Told(supervisor.watch().await?),
+            Self::Compose(containers) => Watch::Looks(containers.clone(), Vec::new()),
         })
     }
 }
 
-/// The replicas as they change; silent where they can't be seen.
-pub struct Watch(Option<control::Watch>);
+/// The replicas as they change.
+pub enum Watch {
+    Told(control::Watch),
+    /// With what was seen last.
+    Looks(Compose, Vec<Replica>),
+}
 
 impl Watch {
     /// All replicas, at once and then after each change. Dropping the future loses nothing.
     pub async fn next(&mut self) -> anyhow::Result<Vec<Replica>> {
-        match &mut self.0 {
-            Some(watch) => Ok(watch.next().await?.into_iter().map(Replica::from).collect()),
-            None => std::future::pending().await,
+        match self {
+            Self::Told(watch) => Ok(watch.next().await?.into_iter().map(Replica::from).collect()),
+            Self::Looks(containers, seen) => loop {
+                let now = containers.next(seen.is_empty()).await;
+                if now != *seen || now.is_empty() {
+                    seen.clone_from(&now);
+                    return Ok(now);
+                }
+            },
         }
     }
 }
 
+/// Where there are no zones, half of each service's replicas stand for one.
+fn zone(number: u16) -> String {
+    let zone = if number.is_multiple_of(2) { "b" } else { "a" };
+    zone.to_owned()
+}
+
 impl From<control::Replica> for Replica {
     fn from(replica: control::Replica) -> Self {
-        let address = replica.api.trim_start_matches("http://").to_owned();
+        let of = |url: &str| url.trim_start_matches("http://").to_owned();
         Self {
             name: replica.name,
             service: replica.service,
@@ -121,7 +137,9 @@ impl From<control::Replica> for Replica {
             life: replica.started_at.to_rfc3339(),
             started_at: replica.pid.map(|_| replica.started_at),
             restarts: replica.restarts,
-            address,
+            address: of(&replica.api),
+            ops: of(&replica.ops),
+            zone: zone(replica.replica),
         }
     }
 }

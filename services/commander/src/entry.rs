@@ -1,7 +1,8 @@
-//! An entry of the journal: what happened to a replica, and how it ended.
+//! An entry of the journal: what happened, on purpose or not, and how it ended.
 use crate::replica::Replica;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 pub const KILL: &str = "kill";
@@ -11,18 +12,18 @@ pub const STARTED: &str = "started";
 /// Who does what nobody asked for.
 pub const SUPERVISOR: &str = "supervisor";
 
-/// One outage of one replica, or one rollout of a service.
+/// One outage of a replica, or one thing done on purpose.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Entry {
     pub id: Uuid,
     pub at: DateTime<Utc>,
     /// `operator`, or `supervisor` for what nobody asked for.
     pub who: String,
-    /// `kill`, `died` or `rollout`.
+    /// `kill` or `died` for an outage; `rollout` of a service; `fault`, `outage` of a dependency, `clear` of faults.
     pub action: String,
-    /// The replica; of a rollout, the service.
+    /// The replica; the service or the dependency where it is about more than one.
     pub target: String,
-    /// `started`; `done` once it is ready again, or all its replicas are new; `failed`.
+    /// `started`; `done` once it is ready again, all its replicas are new, or it is over; `failed`.
     pub outcome: String,
     pub detail: Option<String>,
     /// From then until its replacement was ready, or the last of them.
@@ -31,6 +32,12 @@ pub struct Entry {
     pub service: String,
     #[serde(skip)]
     pub life: Option<String>,
+    /// When it is over by itself.
+    #[serde(skip)]
+    pub ends_at: Option<DateTime<Utc>>,
+    /// The ids of the faults it began, separated by spaces.
+    #[serde(skip)]
+    pub faults: Option<String>,
 }
 
 impl Entry {
@@ -44,28 +51,48 @@ impl Entry {
         Self::started(SUPERVISOR.to_owned(), DIED, replica)
     }
 
-    /// `who` gives the replicas of `service` a new version.
-    pub fn rollout(who: String, service: &str, broken: bool) -> Self {
+    fn started(who: String, action: &str, replica: &Replica) -> Self {
+        let entry = Self::brief(&who, action, &replica.name, &replica.service);
         Self {
-            id: Uuid::now_v7(),
-            at: db::now(),
-            who,
-            action: ROLLOUT.to_owned(),
-            target: service.to_owned(),
-            outcome: STARTED.to_owned(),
-            detail: broken.then(|| "a version that never gets ready".to_owned()),
-            recovered_ms: None,
-            service: service.to_owned(),
-            life: None,
+            life: Some(replica.life.clone()),
+            ..entry
         }
     }
 
-    fn started(who: String, action: &str, replica: &Replica) -> Self {
+    /// `who` gives the replicas of `service` a new version.
+    pub fn rollout(who: &str, service: &str, broken: bool) -> Self {
         Self {
-            target: replica.name.clone(),
-            life: Some(replica.life.clone()),
-            action: action.to_owned(),
-            ..Self::rollout(who, &replica.service, false)
+            detail: broken.then(|| "a version that never gets ready".to_owned()),
+            ..Self::brief(who, ROLLOUT, service, service)
         }
+    }
+
+    /// `who` begins something that ends no process.
+    pub fn brief(who: &str, action: &str, target: &str, service: &str) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            at: db::now(),
+            who: who.to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            outcome: STARTED.to_owned(),
+            detail: None,
+            recovered_ms: None,
+            service: service.to_owned(),
+            life: None,
+            ends_at: None,
+            faults: None,
+        }
+    }
+
+    /// Did it begin the fault with this id?
+    pub fn began(&self, id: &str) -> bool {
+        let ids = self.faults.as_deref().unwrap_or_default();
+        ids.split(' ').any(|begun| begun == id)
+    }
+
+    /// Did it begin this fault, as it is shown?
+    pub fn began_this(&self, fault: &Value) -> bool {
+        fault["id"].as_str().is_some_and(|id| self.began(id))
     }
 }

@@ -35,7 +35,13 @@ pub enum Error {
     Drill(anyhow::Error),
     #[error("not available here")]
     NotAvailableHere,
-    #[error("supervisor: {0:#}")]
+    #[error("no replica is ready")]
+    NotReady,
+    #[error("no such fault")]
+    NoFault,
+    #[error("no fault of this kind there")]
+    FaultNotAvailable,
+    #[error("{0:#}")]
     Away(anyhow::Error),
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -51,7 +57,7 @@ impl From<Error> for Problem {
                 StatusCode::FORBIDDEN,
                 "chaos_disabled",
                 "Nothing may be broken here",
-                "CHAOS_ENABLED is off",
+                "CHAOS_ENABLED is off, or there is no CHAOS_TOKEN",
             ),
             Error::NotFound => refuse(
                 StatusCode::NOT_FOUND,
@@ -117,7 +123,26 @@ impl From<Error> for Problem {
                 "This can't be done here",
                 "this environment has no way to do it yet",
             ),
-            Error::Away(e) => Self::unavailable("the supervisor", e.as_ref()),
+            Error::NotReady => refuse(
+                StatusCode::CONFLICT,
+                "replica_not_ready",
+                "No such replica is ready",
+                "what isn't ready is in trouble already",
+            )
+            .retry_after(1),
+            Error::NoFault => refuse(
+                StatusCode::NOT_FOUND,
+                "fault_not_found",
+                "There is no such fault",
+                "GET /api/ops/faults names them all",
+            ),
+            Error::FaultNotAvailable => refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "fault_not_available",
+                "This can't break in this way",
+                "the service doesn't have what is to be broken",
+            ),
+            Error::Away(e) => Self::unavailable("a replica or the supervisor", e.as_ref()),
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable("the journal's database", &e)
             }

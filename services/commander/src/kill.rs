@@ -22,7 +22,7 @@ pub async fn kill(
     if let Some(done) = earlier(app, request_key).await? {
         return Ok(done);
     }
-    let replicas = app.driver.victims().await?;
+    let replicas = app.driver.replicas().await?;
     let busy = app.store.busy().await?;
     let victim = {
         let mut random = app.random.lock().expect("nobody panics while choosing");
@@ -35,7 +35,7 @@ pub async fn kill(
     }
     app.changes.send_replace(());
     tracing::info!(replica = %entry.target, who = %entry.who, "{} is killed on purpose", entry.target);
-    if let Err(error) = app.driver.kill(&entry.target).await {
+    if let Err(error) = app.driver.kill(victim, &app.points).await {
         app.store.failed(entry.id, &error.to_string()).await?;
         return Err(error);
     }

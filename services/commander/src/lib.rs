@@ -7,9 +7,11 @@ pub mod drill;
 mod driver;
 mod entry;
 mod error;
+mod inject;
 mod kill;
 pub mod load;
 mod metrics;
+mod points;
 mod present_load;
 mod readings;
 mod replica;
@@ -21,7 +23,7 @@ mod store;
 mod traffic;
 mod watch;
 
-pub use config::{Config, Environment};
+pub use config::{Config, Environment, OpsUrl};
 
 use client::Upstream;
 use db::Db;
@@ -29,6 +31,7 @@ use desk::Desk;
 use drill::{catalogue::Catalogue, site::Site};
 use driver::Driver;
 use metrics::Metrics;
+use points::Points;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
@@ -46,12 +49,15 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 pub struct App {
     store: Store,
     driver: Driver,
+    points: Points,
     readings: Readings,
     /// May anything be broken?
     chaos: bool,
     random: Arc<Mutex<StdRng>>,
     /// Marks every change of a replica or of the journal.
     changes: Sender<()>,
+    /// Marks an entry that ends by itself.
+    noted: Sender<()>,
     metrics: Metrics,
     runs: Runs,
     desk: Desk,
@@ -72,7 +78,7 @@ impl App {
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
         let seed = config.chaos_seed.unwrap_or_else(rand::random);
-        let chaos = config.chaos();
+        let chaos = config.service.chaos();
         tracing::info!(chaos, seed, "random choices follow this seed");
         let site = badge::site(config, upstream("auth", &config.auth_urls));
         Ok(Self {
@@ -82,6 +88,7 @@ impl App {
             drills: Arc::new(drills),
             store: Store::new(db),
             driver: Driver::new(config),
+            points: Points::new(&config.service),
             readings: Readings::new(
                 upstream("gateway", &config.gateway_ops_urls),
                 upstream("worker", &config.worker_urls),
@@ -89,6 +96,7 @@ impl App {
             chaos,
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
             changes: Sender::new(()),
+            noted: Sender::new(()),
             metrics,
         })
     }

@@ -18,6 +18,10 @@ pub struct Replica {
     pub restarts: u32,
     /// `host:port` of its API.
     pub address: String,
+    /// `host:port` of its ops listener.
+    pub ops: String,
+    /// What fails together.
+    pub zone: String,
 }
 
 /// Where a replica is in its life.
@@ -106,6 +110,8 @@ mod tests {
             started_at: None,
             restarts: 0,
             address: String::new(),
+            ops: String::new(),
+            zone: "a".to_owned(),
         }
     }
 

@@ -47,7 +47,7 @@ pub async fn begin(
     if open.iter().any(|entry| entry.action == ROLLOUT) {
         return Err(Error::RollingOut);
     }
-    let entry = Entry::rollout(who, &order.service, order.broken);
+    let entry = Entry::rollout(&who, &order.service, order.broken);
     if !app.store.begin(&entry, request_key).await? {
         // The same request, which came twice at once; else another rollout was faster.
         let earlier = kill::earlier(app, request_key).await?;

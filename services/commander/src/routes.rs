@@ -1,6 +1,7 @@
 //! The routes of commander.
 mod drills;
 mod exercise;
+mod faults;
 mod load;
 
 use crate::{
@@ -44,6 +45,9 @@ pub fn routes(app: App) -> Router {
         .routes(routes!(exercise::verify))
         .routes(routes!(exercise::restore))
         .routes(routes!(roll_out))
+        .routes(routes!(faults::list, faults::begin, faults::clear))
+        .routes(routes!(faults::remove))
+        .routes(routes!(faults::outage))
         .split_for_parts();
     public
         .route("/openapi.json", get(async || Json(api)))
@@ -91,7 +95,6 @@ async fn journal(
         (status = 403, body = ProblemBody, description = "`chaos_disabled`", content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, description = "`replica_not_found`", content_type = "application/problem+json"),
         (status = 409, body = ProblemBody, description = "`last_replica`, or `busy`: a replacement is on its way", content_type = "application/problem+json"),
-        (status = 501, body = ProblemBody, description = "`not_available_here`", content_type = "application/problem+json"),
     ))]
 async fn kill_one(
     State(app): State<App>,

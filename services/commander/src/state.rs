@@ -21,7 +21,7 @@ pub struct Platform {
     signals: Signals,
     /// None while the worker can't be asked.
     queues: Vec<Queue>,
-    /// None yet.
+    /// Active on purpose, with their `replica` and `service`.
     #[schema(value_type = Vec<Object>)]
     faults: Vec<Value>,
     /// The load that commander puts on the platform now.
@@ -49,6 +49,8 @@ struct ReplicaView {
     /// How often it was started again.
     restarts: u32,
     address: String,
+    /// What fails together.
+    zone: String,
     /// Whether its state lets it be killed without `force`.
     killable: bool,
 }
@@ -75,6 +77,7 @@ impl Platform {
                 started_at: replica.started_at,
                 restarts: replica.restarts,
                 address: replica.address.clone(),
+                zone: replica.zone.clone(),
                 killable: app.chaos && ready && !replica::is_last(replica, replicas),
             });
         }
@@ -85,7 +88,7 @@ impl Platform {
             services,
             signals,
             queues,
-            faults: Vec::new(),
+            faults: app.points.list(replicas).await,
             load: present_load(app).await,
         }
     }

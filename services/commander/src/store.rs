@@ -11,7 +11,7 @@ pub struct Store {
     db: Db,
 }
 
-const COLUMNS: &str = "id, at, who, action, target, outcome, detail, recovered_ms, service, life";
+const COLUMNS: &str = "id, at, who, action, target, outcome, detail, recovered_ms, service, life, ends_at, faults";
 
 impl Store {
     pub fn new(db: Db) -> Self {
@@ -22,13 +22,13 @@ impl Store {
         self.db.ping().await
     }
 
-    /// Begins an outage. False: the end of that process is noted already, its replica or (for a kill)
+    /// Begins an entry. False: the end of that process is noted already, its replica or (for a kill)
     /// its service has another outage, or the request was carried out before.
     pub async fn begin(&self, entry: &Entry, request_key: Option<&str>) -> sqlx::Result<bool> {
         let new = with_db!(&self.db.writer, |pool| {
             query(
-                "INSERT INTO journal (id, at, who, action, target, service, life, request_key, outcome, detail) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+                "INSERT INTO journal (id, at, who, action, target, service, life, request_key, outcome, detail, ends_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
             )
             .bind(entry.id)
             .bind(entry.at)
@@ -40,6 +40,7 @@ impl Store {
             .bind(request_key)
             .bind(&entry.outcome)
             .bind(&entry.detail)
+            .bind(entry.ends_at)
             .execute(pool)
             .await?
             .rows_affected()
@@ -59,14 +60,65 @@ impl Store {
         })
     }
 
-    /// The outages that have not ended, the oldest first.
+    /// The outages of replicas that have not ended, the oldest first.
     pub async fn open(&self) -> sqlx::Result<Vec<Entry>> {
         with_db!(&self.db.reader, |pool| {
             let mut select = QueryBuilder::new("SELECT ");
             select
                 .push(COLUMNS)
-                .push(" FROM journal WHERE outcome = 'started' ORDER BY at, id");
+                .push(" FROM journal WHERE outcome = 'started' AND action IN ('kill', 'died', 'rollout') ORDER BY at, id");
             select.build_query_as().fetch_all(pool).await
+        })
+    }
+
+    /// Faults that have not ended as far as is known.
+    pub async fn faults(&self) -> sqlx::Result<Vec<Entry>> {
+        with_db!(&self.db.writer, |pool| {
+            let mut select = QueryBuilder::new("SELECT ");
+            select
+                .push(COLUMNS)
+                .push(" FROM journal WHERE outcome = 'started' AND faults IS NOT NULL");
+            select.build_query_as().fetch_all(pool).await
+        })
+    }
+
+    /// The faults that an entry began.
+    pub async fn began(&self, id: Uuid, faults: &str) -> sqlx::Result<()> {
+        with_db!(&self.db.writer, |pool| {
+            query("UPDATE journal SET faults = $2 WHERE id = $1")
+                .bind(id)
+                .bind(faults)
+                .execute(pool)
+                .await
+                .map(drop)
+        })
+    }
+
+    /// It is over.
+    pub async fn over(&self, id: Uuid) -> sqlx::Result<()> {
+        with_db!(&self.db.writer, |pool| {
+            query("UPDATE journal SET outcome = 'done' WHERE id = $1 AND outcome = 'started'")
+                .bind(id)
+                .execute(pool)
+                .await
+                .map(drop)
+        })
+    }
+
+    /// Ends what is over by itself; when the next of the others is.
+    pub async fn pass(&self, now: DateTime<Utc>) -> sqlx::Result<Option<DateTime<Utc>>> {
+        with_db!(&self.db.writer, |pool| {
+            query("UPDATE journal SET outcome = 'done' WHERE outcome = 'started' AND ends_at <= $1")
+                .bind(now)
+                .execute(pool)
+                .await?;
+            let next: Option<(DateTime<Utc>,)> = query_as(
+                "SELECT ends_at FROM journal WHERE outcome = 'started' AND ends_at IS NOT NULL \
+                 ORDER BY ends_at LIMIT 1",
+            )
+            .fetch_optional(pool)
+            .await?;
+            Ok(next.map(|(at,)| at))
         })
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A kill without a replacement by then has failed.
 const PATIENCE: TimeDelta = TimeDelta::seconds(60);
-/// How often to look while a kill or a rollout is open, or the database or the supervisor away.
+/// How often to look while a kill, a rollout or a fault is open, or the database or the supervisor away.
 const TICK: Duration = Duration::from_secs(1);
 /// Entries older than this are forgotten.
 const KEEP: TimeDelta = TimeDelta::days(90);
@@ -26,7 +26,7 @@ struct Watcher {
     failing: bool,
 }
 
-/// Runs until stopped. Sleeps while nothing changes and neither kill nor rollout is open.
+/// Runs until stopped. Sleeps while nothing changes and neither kill, rollout nor fault is open.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     let mut watcher = Watcher::default();
     let follow = async {
@@ -47,9 +47,11 @@ impl Watcher {
     /// Follows the replicas until they can't be seen any more, and says why.
     async fn follow(&mut self, app: &App, mut watch: Watch) -> anyhow::Error {
         let mut look_again = false;
+        let mut noted = app.noted.subscribe();
         loop {
             let next = tokio::select! {
                 next = watch.next() => Some(next),
+                Ok(()) = noted.changed() => None,
                 () = tokio::time::sleep(TICK), if look_again => None,
             };
             match next {
@@ -75,13 +77,13 @@ impl Watcher {
         }
     }
 
-    /// Brings the journal up to date; true while a kill or a rollout is open. May be repeated without harm.
+    /// Brings the journal up to date; true while a kill, a rollout or a fault is open. May be repeated without harm.
     async fn note(&mut self, app: &App, now: DateTime<Utc>) -> sqlx::Result<bool> {
         for dead in self.deaths() {
             app.store.begin(&Entry::died(dead), None).await?;
         }
         self.noted.clone_from(&self.present);
-        let mut open = false;
+        let mut open = app.store.pass(now).await?.is_some();
         for entry in app.store.open().await? {
             open |= !self.settle(app, &entry, now).await? && entry.action != DIED;
         }

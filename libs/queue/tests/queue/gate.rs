@@ -1,7 +1,7 @@
 //! A queue that is broken on purpose.
 use crate::common::{QUEUE, fast, jobs, stats, within};
 use gate::{Gate, Mode};
-use queue::{Error, Filter, testing::each_with};
+use queue::{Error, Filter, Queue, testing::each_with};
 use serde_json::Value;
 use std::{
     sync::{
@@ -78,7 +78,7 @@ async fn consumers_outlive_what_is_done_to_the_queue() {
         };
         let worker = tokio::spawn(queue.worker(QUEUE).run(handler, stop.clone()));
         // Pushed past the gate, as by another process.
-        let outside = &fresh.queue;
+        let outside = &Queue::open_with(&fresh.url, fast()).await.unwrap();
         for mode in [Mode::Stopped, Mode::Severed] {
             let before = done.load(SeqCst);
             let held = gate.shut(mode, MINUTE);

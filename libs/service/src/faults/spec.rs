@@ -130,6 +130,24 @@ impl Kind {
 }
 
 impl Spec {
+    /// A fault without any numbers but its time.
+    #[must_use]
+    pub fn new(fault: Kind, seconds: u32) -> Self {
+        Self {
+            fault,
+            seconds,
+            latency_ms: None,
+            jitter_ms: None,
+            status: None,
+            method: None,
+            route: None,
+            percent: None,
+            threads: None,
+            megabytes: None,
+            mode: None,
+        }
+    }
+
     /// The same with what was left out, if it is valid.
     ///
     /// # Errors
