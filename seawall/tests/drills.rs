@@ -49,21 +49,33 @@ fn a_drill_passes_with_junit_and_is_counted() {
     let out = |name: &str| folder.path().join(name).display().to_string();
     let (junit, report, json) = (out("junit.xml"), out("report.md"), out("all.json"));
     let drills = folder.path().display().to_string();
-    let output = run(&platform, &[
-        "run", "all", "--gate", "--seed", "7", "--drills", &drills, "--junit", &junit, "--report",
-        &report, "--json", &json,
-    ]);
+    let output = run(
+        &platform,
+        &[
+            "run", "all", "--gate", "--seed", "7", "--drills", &drills, "--junit", &junit,
+            "--report", &report, "--json", &json,
+        ],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(text(&output).contains("seed 7"));
     let read = |file: &str| std::fs::read_to_string(file).expect(file);
     let junit = read(&junit);
-    assert!(junit.contains(r#"<testcase classname="drills" name="kill-one""#), "{junit}");
-    assert!(junit.contains(r#"tests="1" failures="0" errors="0""#), "{junit}");
+    assert!(
+        junit.contains(r#"<testcase classname="drills" name="kill-one""#),
+        "{junit}"
+    );
+    assert!(
+        junit.contains(r#"tests="1" failures="0" errors="0""#),
+        "{junit}"
+    );
     assert!(read(&report).contains("order-1 is killed"));
     let reports: Value = serde_json::from_str(&read(&json)).expect("JSON");
     assert_eq!(reports[0]["verdict"], "passed");
     assert_eq!(reports[0]["victims"], json!(["order-1", "order-2"]));
-    assert!(reports[0]["audit"]["orders"].as_u64() > Some(10), "{reports}");
+    assert!(
+        reports[0]["audit"]["orders"].as_u64() > Some(10),
+        "{reports}"
+    );
     // Commander knows of it, though another process ran it.
     let (_, runs) = platform.call("GET", "/api/ops/drills/runs", &Value::Null);
     assert_eq!(runs["items"][0]["drill"], "kill-one", "{runs}");
@@ -85,7 +97,11 @@ fn a_mark_that_is_missed_fails_it_and_another_platform_shows_nothing() {
     let drills = folder.path().display().to_string();
     let output = run(&platform, &["run", "kill-one", "--drills", &drills]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("replacement ready"), "{}", text(&output));
+    assert!(
+        text(&output).contains("replacement ready"),
+        "{}",
+        text(&output)
+    );
     let sandbox = platform.stop();
     let platform = Platform::start_with(sandbox, &["--no-chaos"], &[]);
     let output = run(&platform, &["run", "kill-one", "--drills", &drills]);
@@ -113,9 +129,16 @@ fn calling_it_off_leaves_nothing_broken() {
 #[test]
 fn an_exercise_is_broken_hinted_solved_and_restored() {
     let platform = Platform::start();
-    let output = run(&platform, &["break", "slow-inventory", "--hidden", "--seed", "5"]);
+    let output = run(
+        &platform,
+        &["break", "slow-inventory", "--hidden", "--seed", "5"],
+    );
     assert!(output.status.success(), "{}", text(&output));
-    assert!(!text(&output).contains("slow-inventory"), "it tells its name: {}", text(&output));
+    assert!(
+        !text(&output).contains("slow-inventory"),
+        "it tells its name: {}",
+        text(&output)
+    );
     let (_, runs) = platform.call("GET", "/api/ops/drills/runs", &Value::Null);
     assert_eq!(runs["items"][0]["drill"], Value::Null, "{runs}");
     let busy = run(&platform, &["break", "--hidden"]);
@@ -133,7 +156,11 @@ fn an_exercise_is_broken_hinted_solved_and_restored() {
     assert_eq!(right.status.code(), Some(0), "{}", text(&right));
     assert!(text(&right).contains("slow-inventory") && text(&right).contains("not healthy"));
     let restored = run(&platform, &["restore"]);
-    assert!(text(&restored).contains("slow-inventory"), "{}", text(&restored));
+    assert!(
+        text(&restored).contains("slow-inventory"),
+        "{}",
+        text(&restored)
+    );
     eventually("it is whole", || {
         let (_, state) = platform.call("GET", "/api/ops/state", &Value::Null);
         state["faults"].as_array()?.is_empty().then_some(())
@@ -162,8 +189,17 @@ fn load_runs_once_and_can_be_stopped() {
     });
     assert!(began.elapsed() < Duration::from_secs(50));
     assert_eq!(ended["failed"], 0, "{ended}");
-    assert_eq!(call("POST", &json!({"rate": 1e9, "seconds": 5, "kind": "orders"})).0, 422);
+    assert_eq!(
+        call(
+            "POST",
+            &json!({"rate": 1e9, "seconds": 5, "kind": "orders"})
+        )
+        .0,
+        422
+    );
     let (_, journal) = platform.call("GET", "/api/ops/journal", &Value::Null);
-    let entry = journal["items"].as_array().and_then(|i| i.iter().find(|e| e["action"] == "load"));
+    let entry = journal["items"]
+        .as_array()
+        .and_then(|i| i.iter().find(|e| e["action"] == "load"));
     assert!(entry.is_some(), "{journal}");
 }

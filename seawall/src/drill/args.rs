@@ -51,10 +51,20 @@ pub struct Platform {
     #[arg(long, default_value = "http://localhost:8080")]
     pub url: String,
     /// Data folder of `seawall up`, whose owner is an operator
-    #[arg(long, env = "SEAWALL_DATA", default_value = ".seawall", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "SEAWALL_DATA",
+        default_value = ".seawall",
+        value_name = "DIR"
+    )]
     pub data: PathBuf,
     /// Password of `operator`; not needed on the machine of a platform that `seawall up` runs
-    #[arg(long, env = "OPERATOR_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    #[arg(
+        long,
+        env = "OPERATOR_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
     pub operator_password: Option<String>,
 }
 

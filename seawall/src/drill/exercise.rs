@@ -52,7 +52,10 @@ pub async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     println!("{}", found["question"].as_str().unwrap_or_default());
     println!("answer: {}", found["answer"].as_str().unwrap_or_default());
     let healthy = found["healthy"] == true;
-    println!("platform: {}", if healthy { "healthy" } else { "not healthy" });
+    println!(
+        "platform: {}",
+        if healthy { "healthy" } else { "not healthy" }
+    );
     for reason in found["reasons"].as_array().into_iter().flatten() {
         println!("  {}", reason.as_str().unwrap_or_default());
     }

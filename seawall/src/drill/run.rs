@@ -169,7 +169,8 @@ async fn publish(site: &Site, report: &Report) {
             "report": report,
             "markdown": postmortem(report),
         });
-        ops.post("/api/ops/drills/runs", &body, &report.id.to_string()).await
+        ops.post("/api/ops/drills/runs", &body, &report.id.to_string())
+            .await
     };
     match told.await {
         Ok((status, _)) if status.is_success() => {}
@@ -189,7 +190,12 @@ async fn holds_run_out(site: &Site) -> anyhow::Result<Option<String>> {
     let findings = settled_audit(ops.shop(), Subject::default(), patience).await?;
     let violations = findings.violations;
     println!("{} orders, {violations} violations", findings.orders);
-    Ok((violations > 0).then(|| format!("the last audit found {violations} violations: {:?}", findings.first)))
+    Ok((violations > 0).then(|| {
+        format!(
+            "the last audit found {violations} violations: {:?}",
+            findings.first
+        )
+    }))
 }
 
 fn write(args: &Run, reports: &[Report]) -> anyhow::Result<()> {

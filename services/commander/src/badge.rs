@@ -35,7 +35,8 @@ fn secret(config: &service::Config) -> Option<String> {
     let given = given.or(config.identity_secret_file.as_ref());
     let development = config.app_env == service::AppEnv::Development;
     let text = given.map(service::Secret::expose);
-    text.or(development.then_some("development")).map(str::to_owned)
+    text.or(development.then_some("development"))
+        .map(str::to_owned)
 }
 
 fn login(auth: Upstream, secret: Option<String>) -> Login {
@@ -48,7 +49,10 @@ fn login(auth: Upstream, secret: Option<String>) -> Login {
             let call = Call::to(Method::POST, "/auth/token")?
                 .header(AUTHORIZATION, secret)
                 .replay(Replay::Safe);
-            let tokens: Tokens = auth.json(call).await.context("asking for an operator's token")?;
+            let tokens: Tokens = auth
+                .json(call)
+                .await
+                .context("asking for an operator's token")?;
             Ok(tokens.access_token)
         })
     })

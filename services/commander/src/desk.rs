@@ -60,7 +60,12 @@ impl Desk {
 
 /// Works off what is left at the desk, until stopped; then nothing stays broken.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
-    let waiting = app.desk.waiting.lock().expect("nobody panics with it").take();
+    let waiting = app
+        .desk
+        .waiting
+        .lock()
+        .expect("nobody panics with it")
+        .take();
     let Some(mut waiting) = waiting else {
         anyhow::bail!("somebody else works at this desk");
     };
@@ -71,7 +76,9 @@ pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
         works.spawn(async move {
             match work {
                 Work::Load(id, spec) => present_load::run(&app, id, &spec, &stop).await,
-                Work::Drill(run, drill, options) => drill_one(&app, *run, &drill, &options, &stop).await,
+                Work::Drill(run, drill, options) => {
+                    drill_one(&app, *run, &drill, &options, &stop).await
+                }
             }
         });
     }
@@ -79,7 +86,13 @@ pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn drill_one(app: &App, mut run: Run, drill: &Drill, options: &Options, stop: &CancellationToken) {
+async fn drill_one(
+    app: &App,
+    mut run: Run,
+    drill: &Drill,
+    options: &Options,
+    stop: &CancellationToken,
+) {
     let progress = Progress::default();
     let course = course::run(&app.site, drill, options, &progress, stop);
     tokio::pin!(course);
@@ -101,7 +114,11 @@ async fn drill_one(app: &App, mut run: Run, drill: &Drill, options: &Options, st
     if exercise {
         let solved = app.runs.get(run.id).await.ok().flatten();
         let solved = solved.is_some_and(|run| run.verdict.is_some());
-        verdict = if solved { Verdict::Passed } else { Verdict::Aborted };
+        verdict = if solved {
+            Verdict::Passed
+        } else {
+            Verdict::Aborted
+        };
     }
     run.verdict = Some(verdict.name().to_owned());
     run.live = live(&progress);
@@ -121,7 +138,9 @@ pub async fn keep(app: &App, run: &Run, detail: &str) {
         };
         match kept.await {
             Ok(()) => break,
-            Err(error) => tracing::warn!(%error, run = %run.id, "the end of a run can't be kept for now"),
+            Err(error) => {
+                tracing::warn!(%error, run = %run.id, "the end of a run can't be kept for now")
+            }
         }
         tokio::time::sleep(BEAT).await;
     }

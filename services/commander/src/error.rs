@@ -91,13 +91,9 @@ impl From<Error> for Problem {
                 "a service loses one replica at a time",
             )
             .retry_after(1),
-            Error::Occupied(by) => refuse(
-                StatusCode::CONFLICT,
-                "busy",
-                "Another one is under way",
-                by,
-            )
-            .retry_after(5),
+            Error::Occupied(by) => {
+                refuse(StatusCode::CONFLICT, "busy", "Another one is under way", by).retry_after(5)
+            }
             Error::NoDrill => refuse(
                 StatusCode::NOT_FOUND,
                 "drill_not_found",

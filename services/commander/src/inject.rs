@@ -174,7 +174,10 @@ async fn inject(
         // The same request, which came twice.
         let earlier = earlier(app, key).await?.ok_or(Error::Busy)?;
         let active = app.points.list(&app.driver.replicas().await?).await;
-        return Ok(active.into_iter().filter(|f| earlier.began_this(f)).collect());
+        return Ok(active
+            .into_iter()
+            .filter(|f| earlier.began_this(f))
+            .collect());
     }
     let (who, target) = (&entry.who, &entry.target);
     tracing::info!(%who, %target, fault = ?spec, "a fault begins at {target} on purpose");
@@ -198,7 +201,9 @@ async fn begin_all(
     spec: &Spec,
     lenient: bool,
 ) -> Result<Vec<Value>> {
-    let asked = replicas.iter().map(|replica| app.points.begin(replica, spec));
+    let asked = replicas
+        .iter()
+        .map(|replica| app.points.begin(replica, spec));
     let answers = futures::future::join_all(asked).await;
     let (mut items, mut problem) = (Vec::new(), None);
     for answer in answers {

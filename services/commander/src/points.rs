@@ -139,7 +139,9 @@ impl Points {
             let call = call.header(CONTENT_TYPE, json);
             anyhow::Ok(client::once(address, call, time).await?)
         };
-        let answer = asked.await.with_context(|| format!("{name} can't be asked"));
+        let answer = asked
+            .await
+            .with_context(|| format!("{name} can't be asked"));
         answer.map_err(Error::Away)
     }
 }
@@ -157,6 +159,9 @@ fn of(replica: &Replica, mut fault: Value) -> Value {
 }
 
 fn refused(replica: &Replica, status: StatusCode, problem: &Value) -> anyhow::Error {
-    let (name, code) = (&replica.name, problem["type"].as_str().unwrap_or("no problem"));
+    let (name, code) = (
+        &replica.name,
+        problem["type"].as_str().unwrap_or("no problem"),
+    );
     anyhow!("{name} refuses: {status}, {code}")
 }

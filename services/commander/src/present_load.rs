@@ -159,7 +159,8 @@ impl Count {
             match sample.end {
                 End::Ok => {
                     load.ok += 1;
-                    self.times.saturating_record((sample.took_ms() * 1e3) as u64);
+                    self.times
+                        .saturating_record((sample.took_ms() * 1e3) as u64);
                 }
                 End::Refused => load.shed += 1,
                 End::Failed => load.failed += 1,
@@ -171,7 +172,8 @@ impl Count {
         load.p99_ms = any.then(|| at(0.99));
         load.dropped = dropped;
         load.goodput = load.ok as f64 / seconds.max(1e-3);
-        self.last.push_back((new.len() as u64, load.failed + load.shed - bad));
+        self.last
+            .push_back((new.len() as u64, load.failed + load.shed - bad));
         if self.last.len() > WINDOW {
             self.last.pop_front();
         }
@@ -237,7 +239,9 @@ async fn send(
         app.changes.send_replace(());
         if count.is_too_much(spec.abort_failed_ratio) {
             let percent = spec.abort_failed_ratio * 100.0;
-            load.detail = Some(format!("more than {percent} % of the last seconds were bad"));
+            load.detail = Some(format!(
+                "more than {percent} % of the last seconds were bad"
+            ));
             break "aborted";
         }
         if generator.is_over() {

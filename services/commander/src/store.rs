@@ -11,7 +11,8 @@ pub struct Store {
     db: Db,
 }
 
-const COLUMNS: &str = "id, at, who, action, target, outcome, detail, recovered_ms, service, life, ends_at, faults";
+const COLUMNS: &str =
+    "id, at, who, action, target, outcome, detail, recovered_ms, service, life, ends_at, faults";
 
 impl Store {
     pub fn new(db: Db) -> Self {
@@ -108,10 +109,12 @@ impl Store {
     /// Ends what is over by itself; when the next of the others is.
     pub async fn pass(&self, now: DateTime<Utc>) -> sqlx::Result<Option<DateTime<Utc>>> {
         with_db!(&self.db.writer, |pool| {
-            query("UPDATE journal SET outcome = 'done' WHERE outcome = 'started' AND ends_at <= $1")
-                .bind(now)
-                .execute(pool)
-                .await?;
+            query(
+                "UPDATE journal SET outcome = 'done' WHERE outcome = 'started' AND ends_at <= $1",
+            )
+            .bind(now)
+            .execute(pool)
+            .await?;
             let next: Option<(DateTime<Utc>,)> = query_as(
                 "SELECT ends_at FROM journal WHERE outcome = 'started' AND ends_at IS NOT NULL \
                  ORDER BY ends_at LIMIT 1",

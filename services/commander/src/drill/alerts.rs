@@ -85,7 +85,8 @@ impl Seen {
             let open = self.firing.get(name).is_some_and(|f| f.until.is_none());
             if !open {
                 let from = if first { 0.0 } else { now };
-                self.firing.insert(name.clone(), Firing { from, until: None });
+                self.firing
+                    .insert(name.clone(), Firing { from, until: None });
                 lines.push(format!("alert {name} fires"));
             }
         }
@@ -118,8 +119,14 @@ impl Source {
                 }
                 let body = get(url, "/api/v1/alerts").await?;
                 let answer: Answer = serde_json::from_slice(&body)?;
-                let firing = answer.data.alerts.into_iter().filter(|a| a.state == "firing");
-                Ok(firing.filter_map(|mut a| a.labels.remove("alertname")).collect())
+                let firing = answer
+                    .data
+                    .alerts
+                    .into_iter()
+                    .filter(|a| a.state == "firing");
+                Ok(firing
+                    .filter_map(|mut a| a.labels.remove("alertname"))
+                    .collect())
             }
             Self::Alertmanager(url) => {
                 #[derive(Deserialize)]
@@ -128,7 +135,9 @@ impl Source {
                 }
                 let body = get(url, "/api/v2/alerts?active=true").await?;
                 let alerts: Vec<Alert> = serde_json::from_slice(&body)?;
-                let names = alerts.into_iter().filter_map(|mut a| a.labels.remove("alertname"));
+                let names = alerts
+                    .into_iter()
+                    .filter_map(|mut a| a.labels.remove("alertname"));
                 Ok(names.collect())
             }
         }
@@ -155,9 +164,15 @@ mod tests {
         let mut seen = Seen::default();
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         assert!(seen.take(&names(&[]), 1.0).is_empty());
-        assert_eq!(seen.take(&names(&["APIDown"]), 5.0), ["alert APIDown fires"]);
+        assert_eq!(
+            seen.take(&names(&["APIDown"]), 5.0),
+            ["alert APIDown fires"]
+        );
         assert!(seen.take(&names(&["APIDown"]), 6.0).is_empty());
-        assert_eq!(seen.take(&names(&[]), 9.0), ["alert APIDown is silent again"]);
+        assert_eq!(
+            seen.take(&names(&[]), 9.0),
+            ["alert APIDown is silent again"]
+        );
         let expected = Firing {
             from: 5.0,
             until: Some(9.0),

@@ -50,7 +50,8 @@ impl Catalogue {
         let files = match folder {
             Some(folder) => read(folder)?,
             None => {
-                let own = |(name, text): &(&str, &str)| (format!("drills/{name}"), (*text).to_owned());
+                let own =
+                    |(name, text): &(&str, &str)| (format!("drills/{name}"), (*text).to_owned());
                 BUILT_IN.iter().map(own).collect()
             }
         };
@@ -95,7 +96,11 @@ fn read(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
             files.push((file, text));
         }
     }
-    ensure!(!files.is_empty(), "{}: no drills (*.toml)", folder.display());
+    ensure!(
+        !files.is_empty(),
+        "{}: no drills (*.toml)",
+        folder.display()
+    );
     Ok(files)
 }
 
@@ -117,7 +122,10 @@ pub fn parse(file: &str, text: &str) -> Result<Drill, Flaw> {
         return Err(flaw(at("name"), message));
     }
     if !drill.pass.judges() {
-        return Err(flaw(at("[pass]"), "a drill without a pass mark can't fail".to_owned()));
+        return Err(flaw(
+            at("[pass]"),
+            "a drill without a pass mark can't fail".to_owned(),
+        ));
     }
     Ok(drill)
 }

@@ -106,9 +106,14 @@ impl Course<'_> {
         let generator = generator.await.context("starting the load")?;
         self.progress.start(generator.samples().started);
         let load = &self.drill.load;
-        self.progress.say(format!("{} {:?} per second, seed {}", load.rate.0, load.kind, plan.seed));
+        self.progress.say(format!(
+            "{} {:?} per second, seed {}",
+            load.rate.0, load.kind, plan.seed
+        ));
         let watcher = Watcher::start(self.site, self.progress);
-        let ran = self.under_load(&mut ops, &plan, &generator, watcher.as_ref()).await;
+        let ran = self
+            .under_load(&mut ops, &plan, &generator, watcher.as_ref())
+            .await;
         let ended = self.progress.now();
         let sent = generator.stop().await?;
         self.see(&sent, ended);
@@ -175,7 +180,10 @@ impl Course<'_> {
         self.rest(self.drill.load.before.0).await;
         let (samples, dropped) = generator.samples().read();
         let requests = Requests::of(samples.iter(), dropped);
-        ensure!(requests.sent > 0 || self.how.interrupted, "no answer to any request");
+        ensure!(
+            requests.sent > 0 || self.how.interrupted,
+            "no answer to any request"
+        );
         ensure!(
             requests.bad_percent() <= STEADY_BAD_PERCENT,
             "not steady to begin with: {:.1} % of the requests are bad",
@@ -186,7 +194,10 @@ impl Course<'_> {
             p99 <= STEADY_P99_MS,
             "not steady to begin with: the 99th percentile is {p99:.0} ms"
         );
-        self.progress.say(format!("steady: {} requests, 99th percentile {p99:.0} ms", requests.sent));
+        self.progress.say(format!(
+            "steady: {} requests, 99th percentile {p99:.0} ms",
+            requests.sent
+        ));
         Ok(())
     }
 
@@ -264,7 +275,10 @@ impl Course<'_> {
             && point.spoils_new_tokens
         {
             while !token_is_good(self.site).await? {
-                ensure!(self.progress.now() < deadline, "new tokens are still refused");
+                ensure!(
+                    self.progress.now() < deadline,
+                    "new tokens are still refused"
+                );
                 sleep(LOOK).await;
             }
             self.progress.say("a new token is good again");
@@ -308,7 +322,8 @@ impl Course<'_> {
         report.budget = judge::budget(self.drill, &report.requests);
         let late = 100.0 * dropped as f64 / (samples.len() as u64 + dropped).max(1) as f64;
         if late > LATE_PERCENT {
-            let reason = format!("the generator was too slow: {late:.1} % of the requests were never sent");
+            let reason =
+                format!("the generator was too slow: {late:.1} % of the requests were never sent");
             self.how.proves_nothing.push(reason);
         }
         let Some((from, until)) = report.fault_from.zip(report.fault_until) else {
@@ -316,7 +331,10 @@ impl Course<'_> {
         };
         report.recovery = measure::recovery(&samples, until, ended);
         report.recovery.ready_ms = self.injected.ready_ms;
-        if within(&samples, from, until.max(from + 1.0)).next().is_none() {
+        if within(&samples, from, until.max(from + 1.0))
+            .next()
+            .is_none()
+        {
             let reason = "no request was under way during the fault";
             self.how.proves_nothing.push(reason.to_owned());
         }
@@ -341,9 +359,10 @@ impl Course<'_> {
             fired: fired.unwrap_or_default(),
             ..Detection::default()
         };
-        let ours = detection.fired.iter().filter(|(name, firing)| {
-            detection.expected.contains(name) && firing.from >= from
-        });
+        let ours = detection
+            .fired
+            .iter()
+            .filter(|(name, firing)| detection.expected.contains(name) && firing.from >= from);
         let first = ours.min_by(|a, b| a.1.from.total_cmp(&b.1.from));
         if let Some((name, firing)) = first {
             detection.seconds = Some(firing.from - from);
@@ -359,7 +378,8 @@ impl Course<'_> {
         let only_held = self.options.patience.holds.is_zero() && findings.is_only_held();
         let violations = if only_held { 0 } else { findings.violations };
         if only_held {
-            self.progress.say("what is left are holds that run out by themselves");
+            self.progress
+                .say("what is left are holds that run out by themselves");
         }
         self.report.marks.push(judge::audit_mark(violations));
         self.report.audit = Some(findings);

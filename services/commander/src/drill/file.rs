@@ -341,8 +341,18 @@ number!(Percent, f64, (0.0..=100.0), "a percentage is from 0 to 100");
 number!(Rate, f64, (0.1..=2000.0), "a rate is from 0.1 to 2000");
 number!(Share, f64, (0.0..=0.99), "a share is from 0 to 0.99");
 number!(Seconds, f64, (0.0..=3600.0), "seconds are from 0 to 3600");
-number!(Ttl, f64, (1.0..=600.0), "a fault lasts from 1 to 600 seconds");
-number!(Millis, f64, (1.0..=600_000.0), "milliseconds are from 1 to 600000");
+number!(
+    Ttl,
+    f64,
+    (1.0..=600.0),
+    "a fault lasts from 1 to 600 seconds"
+);
+number!(
+    Millis,
+    f64,
+    (1.0..=600_000.0),
+    "milliseconds are from 1 to 600000"
+);
 number!(Count, u32, (1.0..=1000.0), "a count is from 1 to 1000");
 
 impl Default for Share {
@@ -457,11 +467,16 @@ impl TryFrom<toml::Table> for Spec {
         let kind = table.get("fault").and_then(toml::Value::as_str);
         let kind = kind.ok_or("a spec names its `fault`")?;
         if !kinds.contains(&kind) {
-            return Err(format!("unknown fault `{kind}`, expected one of {}", kinds.join(", ")));
+            return Err(format!(
+                "unknown fault `{kind}`, expected one of {}",
+                kinds.join(", ")
+            ));
         }
         if table.contains_key("seconds") {
             return Err("`seconds` belongs to the fault, not to its spec".to_owned());
         }
-        serde_json::to_value(table).map(Self).map_err(|e| e.to_string())
+        serde_json::to_value(table)
+            .map(Self)
+            .map_err(|e| e.to_string())
     }
 }

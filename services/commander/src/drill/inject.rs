@@ -74,7 +74,11 @@ impl Injector<'_> {
         let mut first = true;
         let mut victims = self.plan.victims.iter().cycle();
         let mut left = self.plan.victims.len();
-        while left > 0 || self.hold.is_some_and(|hold| began.elapsed().as_secs_f64() < hold) {
+        while left > 0
+            || self
+                .hold
+                .is_some_and(|hold| began.elapsed().as_secs_f64() < hold)
+        {
             if !first && kill.pick != Pick::Same {
                 sleep(Duration::from_secs_f64(kill.pause.0)).await;
             }
@@ -105,7 +109,8 @@ impl Injector<'_> {
             entry.detail.unwrap_or_default()
         );
         let took = entry.recovered_ms.context("the journal has no time")?;
-        self.progress.say(format!("{victim} is ready again after {took} ms"));
+        self.progress
+            .say(format!("{victim} is ready again after {took} ms"));
         Ok(took)
     }
 
@@ -115,7 +120,8 @@ impl Injector<'_> {
             entries.push((self.ops.kill(victim).await?, victim.clone()));
         }
         let names = self.plan.victims.join(", ");
-        self.progress.say(format!("zone {} is lost: {names}", zone.zone));
+        self.progress
+            .say(format!("zone {} is lost: {names}", zone.zone));
         let healed = self.progress.now();
         let mut injected = Injected {
             healed: Some(healed),
@@ -133,11 +139,19 @@ impl Injector<'_> {
         let mut spec = point.spec.0.clone();
         spec["seconds"] = json!(ttl(seconds));
         let one = (point.scope == Scope::One).then(|| self.plan.victims[0].as_str());
-        let active = self.ops.inject(&point.service, one, point.scope, &spec).await?;
+        let active = self
+            .ops
+            .inject(&point.service, one, point.scope, &spec)
+            .await?;
         let hit = self.plan.victims.join(", ");
-        self.progress.say(format!("{} at {hit}", describe(&point.spec.0)));
+        self.progress
+            .say(format!("{} at {hit}", describe(&point.spec.0)));
         let asked = self.plan.victims.len();
-        ensure!(active.len() == asked, "asked for {asked} faults, got {}", active.len());
+        ensure!(
+            active.len() == asked,
+            "asked for {asked} faults, got {}",
+            active.len()
+        );
         self.shows(&active).await?;
         if point.spoils_new_tokens {
             self.token_is_refused().await?;
@@ -150,10 +164,13 @@ impl Injector<'_> {
         let seconds = self.seconds(outage.seconds.0);
         let services: Vec<&str> = outage.services.0.iter().map(|s| &**s).collect();
         let (dependency, mode) = (outage.dependency, outage.mode);
-        let cut = self.ops.cut(dependency, mode, outage.latency_ms, ttl(seconds), &services);
+        let cut = self
+            .ops
+            .cut(dependency, mode, outage.latency_ms, ttl(seconds), &services);
         let active = cut.await?;
         let of = services.join(", ");
-        self.progress.say(format!("the {dependency:?} of {of} is {mode:?}").to_lowercase());
+        self.progress
+            .say(format!("the {dependency:?} of {of} is {mode:?}").to_lowercase());
         ensure!(!active.is_empty(), "nobody was cut off");
         self.shows(&active).await?;
         sleep(Duration::from_secs_f64(seconds)).await;
@@ -165,13 +182,20 @@ impl Injector<'_> {
         let deadline = Instant::now() + SHOWS;
         loop {
             let active = self.ops.faults().await?;
-            let missing = asked.iter().filter(|a| !active.iter().any(|b| a.id == b.id));
+            let missing = asked
+                .iter()
+                .filter(|a| !active.iter().any(|b| a.id == b.id));
             let missing = missing.count();
             if missing == 0 {
-                self.progress.say(format!("{} active faults are seen", asked.len()));
+                self.progress
+                    .say(format!("{} active faults are seen", asked.len()));
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "{missing} of {} faults don't show", asked.len());
+            ensure!(
+                Instant::now() < deadline,
+                "{missing} of {} faults don't show",
+                asked.len()
+            );
             sleep(LOOK).await;
         }
     }
@@ -198,7 +222,8 @@ impl Injector<'_> {
             insists: false,
         };
         let generator = Generator::start(&self.site.url, &self.site.login, &demand).await?;
-        self.progress.say(format!("{rate} {:?} per second come", flood.kind).to_lowercase());
+        self.progress
+            .say(format!("{rate} {:?} per second come", flood.kind).to_lowercase());
         sleep(Duration::from_secs_f64(seconds)).await;
         let healed = Some(self.progress.now());
         let sent = generator.stop().await?;
@@ -210,7 +235,9 @@ impl Injector<'_> {
             came * 100.0
         );
         let good = samples.iter().filter(|s| s.end == End::Ok).count() as f64 / seconds;
-        self.progress.say(format!("the flood is over; {good:.1} good answers per second"));
+        self.progress.say(format!(
+            "the flood is over; {good:.1} good answers per second"
+        ));
         Ok(Injected {
             goodput_percent: Some(100.0 * good / flood.normal.0),
             healed,
@@ -225,13 +252,18 @@ impl Injector<'_> {
         for _ in 0..poison.jobs.0 {
             jobs.push(self.ops.push("fail").await?.id);
         }
-        self.progress.say(format!("{} jobs are pushed that always fail", jobs.len()));
+        self.progress
+            .say(format!("{} jobs are pushed that always fail", jobs.len()));
         let first = *jobs.first().context("no job")?;
         while self.ops.job(first).await?.attempts < 2 {
-            ensure!(began.elapsed() < REPLACED, "the poison was never tried again");
+            ensure!(
+                began.elapsed() < REPLACED,
+                "the poison was never tried again"
+            );
             sleep(LOOK).await;
         }
-        self.progress.say("the poison has failed and is tried again");
+        self.progress
+            .say("the poison has failed and is tried again");
         let pushed = Instant::now();
         let other = self.ops.push("echo").await?.id;
         while self.ops.job(other).await?.state != "done" {
@@ -250,12 +282,18 @@ impl Injector<'_> {
 
     async fn roll_out(&mut self, service: &str, limit: Duration) -> anyhow::Result<Injected> {
         let entry = self.ops.roll_out(service, true).await?;
-        self.progress.say(format!("a new version of {service} comes that never gets ready"));
+        self.progress.say(format!(
+            "a new version of {service} comes that never gets ready"
+        ));
         let entry = self.ops.settled(entry.id, limit).await?;
         let entry = entry.with_context(|| format!("not taken back after {limit:?}"))?;
         let detail = entry.detail.unwrap_or_default();
-        self.progress.say(format!("the rollout has {}: {detail}", entry.outcome));
-        ensure!(entry.outcome == "failed", "a version that is never ready was rolled out: {detail}");
+        self.progress
+            .say(format!("the rollout has {}: {detail}", entry.outcome));
+        ensure!(
+            entry.outcome == "failed",
+            "a version that is never ready was rolled out: {detail}"
+        );
         Ok(Injected::default())
     }
 

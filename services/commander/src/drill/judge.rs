@@ -53,29 +53,84 @@ pub fn marks(pass: &Pass, found: &Measured<'_>) -> Vec<Mark> {
     let mut marks = Marks(Vec::new());
     let requests = found.requests;
     let (from, until) = found.fault;
-    marks.at_most("bad requests", pass.bad.map(as_f64), Some(as_f64(requests.bad())), "");
-    marks.at_most("bad requests of all", pass.bad_percent.map(|p| p.0), Some(requests.bad_percent()), " %");
-    marks.at_most("broken requests", pass.broken.map(as_f64), Some(as_f64(requests.failed)), "");
-    marks.at_most("requests sent twice", pass.retried.map(as_f64), Some(as_f64(requests.retried)), "");
+    marks.at_most(
+        "bad requests",
+        pass.bad.map(as_f64),
+        Some(as_f64(requests.bad())),
+        "",
+    );
+    marks.at_most(
+        "bad requests of all",
+        pass.bad_percent.map(|p| p.0),
+        Some(requests.bad_percent()),
+        " %",
+    );
+    marks.at_most(
+        "broken requests",
+        pass.broken.map(as_f64),
+        Some(as_f64(requests.failed)),
+        "",
+    );
+    marks.at_most(
+        "requests sent twice",
+        pass.retried.map(as_f64),
+        Some(as_f64(requests.retried)),
+        "",
+    );
     if let Some(least) = pass.good_percent_during {
         let during = Requests::of(within(found.samples, from, until), 0);
         let good = (during.sent > 0).then(|| 100.0 - during.bad_percent());
         marks.at_least("good requests during the fault", least.0, good, " %");
     }
-    marks.at_most("slowest answer", pass.answer_ms.map(|m| m.0), Some(requests.slowest_answer_ms), " ms");
+    marks.at_most(
+        "slowest answer",
+        pass.answer_ms.map(|m| m.0),
+        Some(requests.slowest_answer_ms),
+        " ms",
+    );
     if let Some(limit) = pass.p99_ms {
         let from = from + pass.p99_after.map_or(0.0, |s| s.0);
         let p99 = Requests::of(within(found.samples, from, until.max(from + 1.0)), 0).p99_ms;
-        marks.at_most("99th percentile during the fault", Some(limit.0), p99, " ms");
+        marks.at_most(
+            "99th percentile during the fault",
+            Some(limit.0),
+            p99,
+            " ms",
+        );
     }
     let recovery = found.recovery;
-    marks.at_most("first good order after the fault", pass.first_success.map(|s| s.0), recovery.first_success, " s");
-    marks.at_most("recovered after the fault", pass.recovered.map(|s| s.0), recovery.recovered, " s");
+    marks.at_most(
+        "first good order after the fault",
+        pass.first_success.map(|s| s.0),
+        recovery.first_success,
+        " s",
+    );
+    marks.at_most(
+        "recovered after the fault",
+        pass.recovered.map(|s| s.0),
+        recovery.recovered,
+        " s",
+    );
     let ready = found.injected.ready_ms.map(|ms| ms as f64);
-    marks.at_most("replacement ready", pass.ready_ms.map(|m| m.0), ready, " ms");
-    marks.at_most("job beside the poison done", pass.other_job.map(|s| s.0), found.injected.other_job, " s");
+    marks.at_most(
+        "replacement ready",
+        pass.ready_ms.map(|m| m.0),
+        ready,
+        " ms",
+    );
+    marks.at_most(
+        "job beside the poison done",
+        pass.other_job.map(|s| s.0),
+        found.injected.other_job,
+        " s",
+    );
     if let Some(least) = pass.goodput_percent {
-        marks.at_least("goodput of a usual day", least.0, found.injected.goodput_percent, " %");
+        marks.at_least(
+            "goodput of a usual day",
+            least.0,
+            found.injected.goodput_percent,
+            " %",
+        );
     }
     marks.0
 }
@@ -93,18 +148,43 @@ pub fn audit_mark(violations: u64) -> Mark {
 struct Marks(Vec<Mark>);
 
 impl Marks {
-    fn at_most(&mut self, mark: &'static str, limit: Option<f64>, measured: Option<f64>, unit: &str) {
+    fn at_most(
+        &mut self,
+        mark: &'static str,
+        limit: Option<f64>,
+        measured: Option<f64>,
+        unit: &str,
+    ) {
         let Some(limit) = limit else { return };
         let passed = measured.is_some_and(|m| m <= limit);
-        self.push(mark, format!("at most {}{unit}", short(limit)), measured, unit, passed);
+        self.push(
+            mark,
+            format!("at most {}{unit}", short(limit)),
+            measured,
+            unit,
+            passed,
+        );
     }
 
     fn at_least(&mut self, mark: &'static str, least: f64, measured: Option<f64>, unit: &str) {
         let passed = measured.is_some_and(|m| m >= least);
-        self.push(mark, format!("at least {}{unit}", short(least)), measured, unit, passed);
+        self.push(
+            mark,
+            format!("at least {}{unit}", short(least)),
+            measured,
+            unit,
+            passed,
+        );
     }
 
-    fn push(&mut self, mark: &'static str, limit: String, measured: Option<f64>, unit: &str, passed: bool) {
+    fn push(
+        &mut self,
+        mark: &'static str,
+        limit: String,
+        measured: Option<f64>,
+        unit: &str,
+        passed: bool,
+    ) {
         let measured = measured.map_or("nothing".to_owned(), |m| format!("{}{unit}", short(m)));
         self.0.push(Mark {
             mark,
@@ -155,12 +235,19 @@ pub struct Circumstances {
 }
 
 /// The verdict and its reasons. Failure needs no more proof than that it happened; passing needs all.
-pub fn verdict(how: &Circumstances, marks: &[Mark], detection: &Detection) -> (Verdict, Vec<String>) {
+pub fn verdict(
+    how: &Circumstances,
+    marks: &[Mark],
+    detection: &Detection,
+) -> (Verdict, Vec<String>) {
     if how.interrupted {
         return (Verdict::Aborted, vec!["called off".to_owned()]);
     }
     if how.budget_spent {
-        return (Verdict::Failed, vec!["called off: its error budget is spent".to_owned()]);
+        return (
+            Verdict::Failed,
+            vec!["called off: its error budget is spent".to_owned()],
+        );
     }
     if !how.proves_nothing.is_empty() {
         return (Verdict::Inconclusive, how.proves_nothing.clone());
@@ -171,7 +258,10 @@ pub fn verdict(how: &Circumstances, marks: &[Mark], detection: &Detection) -> (V
         .collect();
     if how.alert_required && detection.observed {
         if detection.alert.is_none() {
-            reasons.push(format!("none of {} fired in time", detection.expected.join(", ")));
+            reasons.push(format!(
+                "none of {} fired in time",
+                detection.expected.join(", ")
+            ));
         } else if detection.cleared.is_none() {
             reasons.push("the alert was not silent again in time".to_owned());
         }

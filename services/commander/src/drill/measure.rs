@@ -95,7 +95,9 @@ fn quantile(times: &mut [f64], share: f64) -> Option<f64> {
 
 /// Those due within a part of the run.
 pub fn within(samples: &[Sample], from: f64, to: f64) -> impl Iterator<Item = &Sample> {
-    samples.iter().filter(move |s| (from..to).contains(&s.due()))
+    samples
+        .iter()
+        .filter(move |s| (from..to).contains(&s.due()))
 }
 
 pub fn by_second(samples: &[Sample]) -> Vec<Second> {
@@ -158,7 +160,15 @@ mod tests {
 
     #[test]
     fn recovery_lasts_until_the_last_bad_request() {
-        let samples = [ok(1.0), bad(2.0), bad(5.0), ok(5.5), bad(6.0), ok(7.0), ok(12.0)];
+        let samples = [
+            ok(1.0),
+            bad(2.0),
+            bad(5.0),
+            ok(5.5),
+            bad(6.0),
+            ok(7.0),
+            ok(12.0),
+        ];
         let found = recovery(&samples, 5.2, 12.0);
         assert_eq!(found.first_bad, Some(2.0));
         assert!((found.recovered.expect("calm") - 0.81).abs() < 1e-6);
@@ -169,8 +179,15 @@ mod tests {
     fn who_is_still_failing_at_the_end_has_not_recovered() {
         let samples = [ok(1.0), bad(2.0), ok(8.0), bad(9.0)];
         assert_eq!(recovery(&samples, 5.0, 10.0).recovered, None);
-        assert_eq!(recovery(&[ok(1.0)], 5.0, 6.0).recovered, None, "not seen for long enough");
-        assert_eq!(recovery(&[ok(1.0), bad(2.0)], 5.0, 9.0).recovered, Some(0.0));
+        assert_eq!(
+            recovery(&[ok(1.0)], 5.0, 6.0).recovered,
+            None,
+            "not seen for long enough"
+        );
+        assert_eq!(
+            recovery(&[ok(1.0), bad(2.0)], 5.0, 9.0).recovered,
+            Some(0.0)
+        );
     }
 
     #[test]

@@ -235,7 +235,10 @@ impl Ops {
         let body = json!({ "service": service, "broken": broken });
         let key = Uuid::now_v7().to_string();
         let (status, text) = self.post("/api/ops/rollout", &body, &key).await?;
-        ensure!(status.is_success(), "rolling out {service}: {status} {text}");
+        ensure!(
+            status.is_success(),
+            "rolling out {service}: {status} {text}"
+        );
         serde_json::from_str(&text).context("reading the rollout")
     }
 

@@ -25,7 +25,8 @@ impl Plan {
         let mut rng = StdRng::seed_from_u64(seed);
         let load_seed = rng.random::<u64>() >> 11;
         let victims = victims(drill, replicas, &mut rng);
-        let nobody = victims.is_empty() && !matches!(drill.fault, Fault::Flood(_) | Fault::Poison(_));
+        let nobody =
+            victims.is_empty() && !matches!(drill.fault, Fault::Flood(_) | Fault::Poison(_));
         ensure!(!nobody, "there is no replica that this drill could hit");
         Ok(Self {
             seed,

@@ -30,15 +30,30 @@ fn write(to: &mut String, report: &Report) -> fmt::Result {
     }
     writeln!(to, "Hypothesis: {}\n", report.hypothesis.trim())?;
     summary(to, report)?;
-    writeln!(to, "\n## Pass marks\n\n| mark | asked for | measured | |\n|---|---|---|---|")?;
+    writeln!(
+        to,
+        "\n## Pass marks\n\n| mark | asked for | measured | |\n|---|---|---|---|"
+    )?;
     for mark in &report.marks {
         let verdict = if mark.passed { "passed" } else { "**failed**" };
-        writeln!(to, "| {} | {} | {} | {verdict} |", mark.mark, mark.limit, mark.measured)?;
+        writeln!(
+            to,
+            "| {} | {} | {} | {verdict} |",
+            mark.mark, mark.limit, mark.measured
+        )?;
     }
     audit(to, report)?;
-    writeln!(to, "\n## Timeline\n\nSeconds after the load began.\n\n| at | |\n|---|---|")?;
+    writeln!(
+        to,
+        "\n## Timeline\n\nSeconds after the load began.\n\n| at | |\n|---|---|"
+    )?;
     for event in &report.timeline {
-        writeln!(to, "| {:.1} | {} |", event.at, event.what.replace('|', "\\|"))?;
+        writeln!(
+            to,
+            "| {:.1} | {} |",
+            event.at,
+            event.what.replace('|', "\\|")
+        )?;
     }
     questions(to, report)
 }
@@ -51,11 +66,16 @@ fn summary(to: &mut String, report: &Report) -> fmt::Result {
     let mut row = |what: &str, value: &dyn Display| writeln!(to, "| {what} | {value} |");
     let detected = match (&detection.alert, detection.seconds) {
         (Some(alert), Some(seconds)) => format!("{seconds:.1} s, by {alert}"),
-        _ if !detection.observed => "not observed: no Prometheus or Alertmanager was asked".to_owned(),
+        _ if !detection.observed => {
+            "not observed: no Prometheus or Alertmanager was asked".to_owned()
+        }
         _ => "no expected alert fired".to_owned(),
     };
     row("time to detect", &detected)?;
-    row("time to recover, as clients saw it", &seconds(recovery.recovered))?;
+    row(
+        "time to recover, as clients saw it",
+        &seconds(recovery.recovered),
+    )?;
     if recovery.first_bad.is_some() {
         row("first bad request at", &seconds(recovery.first_bad))?;
         row("last bad request ended at", &seconds(recovery.last_bad))?;
@@ -63,13 +83,24 @@ fn summary(to: &mut String, report: &Report) -> fmt::Result {
     if let Some(ms) = recovery.ready_ms {
         row("slowest replacement", &format!("{ms} ms"))?;
     }
-    let refused = format!("{} sent, {} refused, {} failed, {} sent twice", requests.sent, requests.refused, requests.failed, requests.retried);
+    let refused = format!(
+        "{} sent, {} refused, {} failed, {} sent twice",
+        requests.sent, requests.refused, requests.failed, requests.retried
+    );
     row("requests", &refused)?;
-    row("median, 99th percentile", &format!("{}, {}", millis(requests.p50_ms), millis(requests.p99_ms)))?;
+    row(
+        "median, 99th percentile",
+        &format!("{}, {}", millis(requests.p50_ms), millis(requests.p99_ms)),
+    )?;
     row("slowest answer", &millis(Some(requests.slowest_answer_ms)))?;
     let budget = &report.budget;
-    let spent = budget.spent_percent.map_or("nothing is allowed".to_owned(), |p| format!("{p:.0} %"));
-    let spent = format!("{spent} of what {} % allow: {} bad, {:.1} allowed", budget.objective_percent, budget.bad, budget.allowed);
+    let spent = budget
+        .spent_percent
+        .map_or("nothing is allowed".to_owned(), |p| format!("{p:.0} %"));
+    let spent = format!(
+        "{spent} of what {} % allow: {} bad, {:.1} allowed",
+        budget.objective_percent, budget.bad, budget.allowed
+    );
     row("error budget of this run", &spent)
 }
 
@@ -77,13 +108,28 @@ fn audit(to: &mut String, report: &Report) -> fmt::Result {
     let Some(audit) = &report.audit else {
         return Ok(());
     };
-    writeln!(to, "\n## Loss audit\n\n{} orders stored, {} confirmed, {} cancelled.", audit.orders, audit.confirmed, audit.cancelled)?;
+    writeln!(
+        to,
+        "\n## Loss audit\n\n{} orders stored, {} confirmed, {} cancelled.",
+        audit.orders, audit.confirmed, audit.cancelled
+    )?;
     if let Some(ledger) = &audit.ledger {
-        writeln!(to, "This run's clients: {} acknowledged, {} refused, {} unknown.", ledger.ok, ledger.fail, ledger.info)?;
+        writeln!(
+            to,
+            "This run's clients: {} acknowledged, {} refused, {} unknown.",
+            ledger.ok, ledger.fail, ledger.info
+        )?;
     }
-    writeln!(to, "\n| invariant | looked at | violations |\n|---|---|---|")?;
+    writeln!(
+        to,
+        "\n| invariant | looked at | violations |\n|---|---|---|"
+    )?;
     for check in &audit.checks {
-        writeln!(to, "| {:?}: {} | {} | {} |", check.invariant, check.rule, check.checked, check.violations)?;
+        writeln!(
+            to,
+            "| {:?}: {} | {} | {} |",
+            check.invariant, check.rule, check.checked, check.violations
+        )?;
     }
     for violation in &audit.first {
         writeln!(to, "\n- {:?}: {}", violation.invariant, violation.detail)?;

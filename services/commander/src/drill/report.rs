@@ -24,7 +24,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::Inconclusive, Self::Aborted];
+    pub const ALL: [Self; 4] = [
+        Self::Passed,
+        Self::Failed,
+        Self::Inconclusive,
+        Self::Aborted,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -22,7 +22,11 @@ fn write_junit(to: &mut String, reports: &[Report]) -> fmt::Result {
     )?;
     for report in reports {
         let name = escape(&report.drill);
-        writeln!(to, r#"<testcase classname="drills" name="{name}" time="{:.1}">"#, report.seconds)?;
+        writeln!(
+            to,
+            r#"<testcase classname="drills" name="{name}" time="{:.1}">"#,
+            report.seconds
+        )?;
         let reasons = escape(&report.reasons.join("; "));
         let kind = report.verdict;
         match kind {
@@ -32,9 +36,17 @@ fn write_junit(to: &mut String, reports: &[Report]) -> fmt::Result {
                 writeln!(to, r#"<error type="{kind}" message="{reasons}"/>"#)?;
             }
         }
-        let marks = report.marks.iter().map(|m| format!("{}: {} ({})", m.mark, m.measured, m.limit));
+        let marks = report
+            .marks
+            .iter()
+            .map(|m| format!("{}: {} ({})", m.mark, m.measured, m.limit));
         let marks = marks.collect::<Vec<_>>().join("\n");
-        writeln!(to, "<system-out>seed {}\n{}</system-out>\n</testcase>", report.seed, escape(&marks))?;
+        writeln!(
+            to,
+            "<system-out>seed {}\n{}</system-out>\n</testcase>",
+            report.seed,
+            escape(&marks)
+        )?;
     }
     writeln!(to, "</testsuite></testsuites>")
 }
@@ -78,7 +90,10 @@ fn write_table(to: &mut String, reports: &[Report]) -> fmt::Result {
         first.environment,
         first.seed
     )?;
-    writeln!(to, "| drill | verdict | requests | bad | sent twice | recovered | replacement | p99 | audit |")?;
+    writeln!(
+        to,
+        "| drill | verdict | requests | bad | sent twice | recovered | replacement | p99 | audit |"
+    )?;
     writeln!(to, "|---|---|---|---|---|---|---|---|---|")?;
     for report in reports {
         row(to, report)?;
@@ -89,7 +104,13 @@ fn write_table(to: &mut String, reports: &[Report]) -> fmt::Result {
          request. Replacement: the slowest one, from the kill until it was ready. p99: of good requests of the whole run."
     )?;
     for report in reports {
-        writeln!(to, "\n## {}: {}\n\n{}\n", report.drill, report.title, report.hypothesis.trim())?;
+        writeln!(
+            to,
+            "\n## {}: {}\n\n{}\n",
+            report.drill,
+            report.title,
+            report.hypothesis.trim()
+        )?;
         if !report.victims.is_empty() {
             writeln!(to, "Hit: {}.\n", report.victims.join(", "))?;
         }
@@ -98,7 +119,11 @@ fn write_table(to: &mut String, reports: &[Report]) -> fmt::Result {
         }
         for mark in &report.marks {
             let sign = if mark.passed { "" } else { "**missed** " };
-            writeln!(to, "- {sign}{}: {} ({})", mark.mark, mark.measured, mark.limit)?;
+            writeln!(
+                to,
+                "- {sign}{}: {} ({})",
+                mark.mark, mark.measured, mark.limit
+            )?;
         }
     }
     Ok(())
@@ -107,7 +132,10 @@ fn write_table(to: &mut String, reports: &[Report]) -> fmt::Result {
 fn row(to: &mut String, report: &Report) -> fmt::Result {
     let or = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let requests = &report.requests;
-    let audit = report.audit.as_ref().map(|a| format!("{} orders, {} violations", a.orders, a.violations));
+    let audit = report
+        .audit
+        .as_ref()
+        .map(|a| format!("{} orders, {} violations", a.orders, a.violations));
     writeln!(
         to,
         "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",

@@ -47,17 +47,55 @@ fn a_flaw_is_named_with_its_file_and_line() {
         1 + text.lines().position(|l| l.contains(needle)).expect(needle)
     };
     for (from, to, at, says) in [
-        ("rate = 100", "rate = 0", line("rate = 100"), "a rate is from"),
-        ("rate = 100", "rats = 100", line("rate = 100"), "unknown field `rats`"),
-        ("seconds = 25", "seconds = 9000", line("seconds = 25"), "1 to 600"),
-        ("fault = \"latency\"", "fault = \"lateness\"", line("spec ="), "unknown fault"),
-        ("p99_ms = 250", "p99_ms = \"fast\"", line("p99_ms"), "expected a number"),
-        ("docs/runbooks/", "docs/", line("runbook ="), "docs/runbooks/NAME.md"),
-        ("name = \"slow-inventory\"", "name = \"slow\"", 1, "`name` is slow"),
+        (
+            "rate = 100",
+            "rate = 0",
+            line("rate = 100"),
+            "a rate is from",
+        ),
+        (
+            "rate = 100",
+            "rats = 100",
+            line("rate = 100"),
+            "unknown field `rats`",
+        ),
+        (
+            "seconds = 25",
+            "seconds = 9000",
+            line("seconds = 25"),
+            "1 to 600",
+        ),
+        (
+            "fault = \"latency\"",
+            "fault = \"lateness\"",
+            line("spec ="),
+            "unknown fault",
+        ),
+        (
+            "p99_ms = 250",
+            "p99_ms = \"fast\"",
+            line("p99_ms"),
+            "expected a number",
+        ),
+        (
+            "docs/runbooks/",
+            "docs/",
+            line("runbook ="),
+            "docs/runbooks/NAME.md",
+        ),
+        (
+            "name = \"slow-inventory\"",
+            "name = \"slow\"",
+            1,
+            "`name` is slow",
+        ),
     ] {
         let flaw = flaw(from, to);
         let expected = format!("slow-inventory.toml:{at}: ");
-        assert!(flaw.starts_with(&expected), "{flaw:?} is not at {expected:?}");
+        assert!(
+            flaw.starts_with(&expected),
+            "{flaw:?} is not at {expected:?}"
+        );
         assert!(flaw.contains(says), "{flaw:?} does not say {says:?}");
     }
 }
@@ -71,7 +109,15 @@ fn a_drill_that_can_not_fail_is_refused() {
 }
 
 fn replicas() -> Vec<Replica> {
-    let services = ["order", "inventory", "notification", "auth", "image", "worker", "gateway"];
+    let services = [
+        "order",
+        "inventory",
+        "notification",
+        "auth",
+        "image",
+        "worker",
+        "gateway",
+    ];
     let replica = |service: &str, n| Replica {
         name: format!("{service}-{n}"),
         service: service.to_owned(),
@@ -80,7 +126,10 @@ fn replicas() -> Vec<Replica> {
         started_at: None,
         zone: None,
     };
-    services.iter().flat_map(|s| [replica(s, 1), replica(s, 2)]).collect()
+    services
+        .iter()
+        .flat_map(|s| [replica(s, 1), replica(s, 2)])
+        .collect()
 }
 
 fn plan(name: &str, seed: u64, replicas: &[Replica]) -> Plan {
@@ -92,13 +141,22 @@ fn plan(name: &str, seed: u64, replicas: &[Replica]) -> Plan {
 fn the_same_seed_gives_the_same_victims_whatever_the_order_of_the_replicas() {
     let forward = replicas();
     let backward: Vec<_> = forward.iter().rev().cloned().collect();
-    assert_eq!(plan("kill-one", 7, &forward), plan("kill-one", 7, &backward));
-    assert_ne!(plan("kill-one", 7, &forward).victims, plan("kill-one", 8, &forward).victims);
+    assert_eq!(
+        plan("kill-one", 7, &forward),
+        plan("kill-one", 7, &backward)
+    );
+    assert_ne!(
+        plan("kill-one", 7, &forward).victims,
+        plan("kill-one", 8, &forward).victims
+    );
     assert_eq!(plan("kill-one", 7, &forward).victims.len(), 8);
     let catalogue = Catalogue::load(None).expect("drills");
     let name = |seed| catalogue.draw(seed).expect("one").name.to_string();
     assert_eq!(name(3), name(3));
-    assert!((0..50).any(|seed| name(seed) != name(3)), "the seed decides nothing");
+    assert!(
+        (0..50).any(|seed| name(seed) != name(3)),
+        "the seed decides nothing"
+    );
 }
 
 #[test]
@@ -109,12 +167,18 @@ fn a_plan_hits_whom_the_drill_says() {
         ["inventory-1", "inventory-2", "order-1", "order-2"]
     );
     let same = plan("crash-loop", 1, &all).victims;
-    assert!(same.len() == 5 && same.iter().all(|v| *v == same[0]), "{same:?}");
+    assert!(
+        same.len() == 5 && same.iter().all(|v| *v == same[0]),
+        "{same:?}"
+    );
     let zone = plan("zone-lost", 1, &all).victims;
     assert_eq!(zone.len(), 7);
     assert!(zone.iter().all(|v| v.ends_with("-2")), "{zone:?}");
     let nobody = Plan::new(
-        Catalogue::load(None).expect("drills").get("kill-each").expect("it"),
+        Catalogue::load(None)
+            .expect("drills")
+            .get("kill-each")
+            .expect("it"),
         1,
         &[],
     );
@@ -162,17 +226,29 @@ fn passing_needs_proof_and_failing_does_not() {
         alert_required: true,
         ..Circumstances::default()
     };
-    assert_eq!(verdict(&required, true, &blind), Verdict::Inconclusive, "nobody to ask");
+    assert_eq!(
+        verdict(&required, true, &blind),
+        Verdict::Inconclusive,
+        "nobody to ask"
+    );
     let silent = Detection {
         observed: true,
         ..Detection::default()
     };
-    assert_eq!(verdict(&required, true, &silent), Verdict::Failed, "it did not fire");
+    assert_eq!(
+        verdict(&required, true, &silent),
+        Verdict::Failed,
+        "it did not fire"
+    );
     let fired = Detection {
         alert: Some("APIDown".to_owned()),
         ..silent
     };
-    assert_eq!(verdict(&required, true, &fired), Verdict::Failed, "it did not clear");
+    assert_eq!(
+        verdict(&required, true, &fired),
+        Verdict::Failed,
+        "it did not clear"
+    );
     let cleared = Detection {
         cleared: Some(3.0),
         ..fired
@@ -193,13 +269,26 @@ fn reports_are_well_formed_whatever_they_say() {
     let mut unclear = report.clone();
     unclear.verdict = Verdict::Inconclusive;
     let xml = results::junit(&[report.clone(), passed, unclear]);
-    assert!(xml.contains(r#"tests="3" failures="1" errors="1""#), "{xml}");
+    assert!(
+        xml.contains(r#"tests="3" failures="1" errors="1""#),
+        "{xml}"
+    );
     assert!(xml.contains("a &lt; b &amp; &quot;c&quot;"), "{xml}");
     assert!(!xml.contains('\u{1b}'), "{xml}");
     assert_eq!(xml.matches("<testcase ").count(), 3);
-    assert_eq!(xml.matches("<failure ").count() + xml.matches("<error ").count(), 2);
+    assert_eq!(
+        xml.matches("<failure ").count() + xml.matches("<error ").count(),
+        2
+    );
     let draft = postmortem(&report);
-    for part in ["## What happened", "time to detect", "not observed", "## Pass marks", "**failed**", "docs/runbooks/"] {
+    for part in [
+        "## What happened",
+        "time to detect",
+        "not observed",
+        "## Pass marks",
+        "**failed**",
+        "docs/runbooks/",
+    ] {
         assert!(draft.contains(part), "{part} is missing in {draft}");
     }
 }

@@ -61,7 +61,10 @@ impl Compose {
         let found = join_all(self.services.iter().map(addresses)).await;
         let mut by_service: BTreeMap<&str, Vec<SocketAddr>> = BTreeMap::new();
         for (url, addresses) in self.services.iter().zip(found) {
-            by_service.entry(&url.service).or_default().extend(addresses);
+            by_service
+                .entry(&url.service)
+                .or_default()
+                .extend(addresses);
         }
         let known: Vec<(String, SocketAddr)> = {
             let mut places = self.places();

@@ -83,7 +83,10 @@ impl Generator {
             }
             Kind::Orders | Kind::Products => (None, None),
         };
-        let mut route = Route::new("/api", (0..).zip(&plan.products).map(|(n, p)| (p.clone(), n)))?;
+        let mut route = Route::new(
+            "/api",
+            (0..).zip(&plan.products).map(|(n, p)| (p.clone(), n)),
+        )?;
         route.insists = demand.insists;
         let peers = Peers::resolve(&[url]).await?;
         let run = Arc::new(Run {
@@ -183,10 +186,7 @@ async fn errands(login: &Login) -> anyhow::Result<(Errands, AbortOnDropHandle<()
             }
         }
     });
-    Ok((
-        Errands::new(authorization),
-        AbortOnDropHandle::new(refresh),
-    ))
+    Ok((Errands::new(authorization), AbortOnDropHandle::new(refresh)))
 }
 
 /// Makes sure that no order of the plan is sold out, other buyers' orders aside.

@@ -119,7 +119,11 @@ impl RunView {
             hidden: run.hidden,
             phase: story["phase"].as_str().unwrap_or("steady").to_owned(),
             state: run.state,
-            timeline: if whole && !secret { timeline } else { Vec::new() },
+            timeline: if whole && !secret {
+                timeline
+            } else {
+                Vec::new()
+            },
             hints: run.hints,
             verdict: run.verdict,
             report: report.and_then(|text| RawValue::from_string(text).ok()),

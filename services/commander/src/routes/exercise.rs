@@ -21,7 +21,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The exercise under way; with a name it must be of that drill.
 async fn present<'a>(app: &'a App, name: &str) -> Result<(Run, &'a Drill)> {
     let run = app.runs.present(LANE).await?;
-    let run = run.filter(|run| run.kind == EXERCISE).ok_or(Error::NoExercise)?;
+    let run = run
+        .filter(|run| run.kind == EXERCISE)
+        .ok_or(Error::NoExercise)?;
     if name != PRESENT && name != run.name {
         return Err(Error::NoExercise);
     }
@@ -98,7 +100,11 @@ pub async fn verify(
         ops.picture().await
     };
     let picture = looked.await.map_err(Error::Drill)?;
-    let reasons: Vec<_> = healthy(&picture).err().iter().map(ToString::to_string).collect();
+    let reasons: Vec<_> = healthy(&picture)
+        .err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let right = given.answer.as_deref().map(|answer| drill.accepts(answer));
     if right == Some(true) {
         app.runs.solve(run.id).await?;

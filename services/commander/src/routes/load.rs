@@ -55,9 +55,14 @@ pub async fn begin(
         report: None,
         markdown: None,
     };
-    let detail = format!("{} per second for {} s, seed {seed}", spec.rate, spec.seconds);
+    let detail = format!(
+        "{} per second for {} s, seed {seed}",
+        spec.rate, spec.seconds
+    );
     if !app.runs.begin(&run, &detail).await? {
-        return Err(Error::Occupied("one load at a time; DELETE /api/ops/load ends it"));
+        return Err(Error::Occupied(
+            "one load at a time; DELETE /api/ops/load ends it",
+        ));
     }
     if !app.desk.leave(Work::Load(id, spec)) {
         return Err(Error::Occupied("this replica is about to end"));

@@ -32,7 +32,7 @@ pub const SERVICES: [&str; 7] = [
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 45] = [
+pub const PUBLIC: [(&str, &str, &str); 51] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -65,6 +65,12 @@ pub const PUBLIC: [(&str, &str, &str); 45] = [
     ("GET", "/api/ops/state", "commander"),
     ("GET", "/api/ops/journal", "commander"),
     ("POST", "/api/ops/kill", "commander"),
+    ("GET", "/api/ops/faults", "commander"),
+    ("POST", "/api/ops/faults", "commander"),
+    ("DELETE", "/api/ops/faults", "commander"),
+    ("DELETE", "/api/ops/faults/{id}", "commander"),
+    ("POST", "/api/ops/outages", "commander"),
+    ("POST", "/api/ops/rollout", "commander"),
     ("GET", "/api/ops/load", "commander"),
     ("POST", "/api/ops/load", "commander"),
     ("DELETE", "/api/ops/load", "commander"),

@@ -48,7 +48,9 @@ impl Backends {
                 fault,
             };
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            backends.urls.push(format!("http://{}", listener.local_addr()?));
+            backends
+                .urls
+                .push(format!("http://{}", listener.local_addr()?));
             let router = Router::new().route("/work", get(work)).with_state(backend);
             let server = tokio::spawn(async move {
                 // It runs until it is dropped.

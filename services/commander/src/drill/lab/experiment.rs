@@ -51,11 +51,23 @@ pub fn parse(file: &str, text: &str) -> Result<Experiment, Flaw> {
     let experiment: Experiment = toml::from_str(text).map_err(|error| flaw(file, text, &error))?;
     let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
     let sound = [
-        (stem == Some(&experiment.name), "`name` is not that of the file"),
+        (
+            stem == Some(&experiment.name),
+            "`name` is not that of the file",
+        ),
         (experiment.backends > 0, "needs a backend"),
-        (experiment.hit <= experiment.backends, "`hit` is more than there are"),
-        ((1.0..=2000.0).contains(&experiment.rate), "`rate` is from 1 to 2000"),
-        ((1.0..=60.0).contains(&experiment.seconds), "`seconds` is from 1 to 60"),
+        (
+            experiment.hit <= experiment.backends,
+            "`hit` is more than there are",
+        ),
+        (
+            (1.0..=2000.0).contains(&experiment.rate),
+            "`rate` is from 1 to 2000",
+        ),
+        (
+            (1.0..=60.0).contains(&experiment.seconds),
+            "`seconds` is from 1 to 60",
+        ),
         (experiment.slots > 0, "needs a slot"),
     ];
     match sound.into_iter().find(|(holds, _)| !holds) {

@@ -120,7 +120,10 @@ impl Times {
     fn read(&self) -> (u64, Option<f64>, Option<f64>) {
         let mut kept = self.kept.lock().expect("nobody panics with it");
         kept.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| kept.get(((kept.len() as f64 * share) as usize).min(kept.len().max(1) - 1)).copied();
+        let at = |share: f64| {
+            kept.get(((kept.len() as f64 * share) as usize).min(kept.len().max(1) - 1))
+                .copied()
+        };
         (self.good.load(Ordering::Relaxed), at(0.5), at(0.99))
     }
 }
@@ -139,19 +142,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_breaker_gets_more_out_of_an_erring_backend_than_nothing_does() {
-        let outcomes = run(&experiment("error_percent = 100")).await.expect("it runs");
+        let outcomes = run(&experiment("error_percent = 100"))
+            .await
+            .expect("it runs");
         let of = |way: &str| outcomes.iter().find(|o| o.way == way).expect(way).clone();
         let (nothing, retries, breaker) = (of("nothing"), of("retries"), of("breaker"));
-        assert!(nothing.good < 180, "{nothing:?}: an erring backend that wins no calls?");
+        assert!(
+            nothing.good < 180,
+            "{nothing:?}: an erring backend that wins no calls?"
+        );
         assert_eq!(nothing.attempts, nothing.calls, "no retries");
         assert!(retries.attempts > retries.calls, "{retries:?}");
         assert!(breaker.good > nothing.good, "{breaker:?} {nothing:?}");
-        assert!(breaker.attempts < retries.attempts, "{breaker:?} {retries:?}");
+        assert!(
+            breaker.attempts < retries.attempts,
+            "{breaker:?} {retries:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_slow_backend_costs_a_caller_without_a_timeout() {
-        let outcomes = run(&experiment("latency_ms = 2000")).await.expect("it runs");
+        let outcomes = run(&experiment("latency_ms = 2000"))
+            .await
+            .expect("it runs");
         let (nothing, breaker) = (&outcomes[0], &outcomes[4]);
         assert!(nothing.good < nothing.calls, "{nothing:?}");
         assert!(breaker.good > nothing.good, "{breaker:?} {nothing:?}");

@@ -22,9 +22,16 @@ fn write(to: &mut String, results: &[(Experiment, Vec<Outcome>)]) -> fmt::Result
         writeln!(
             to,
             "{} backends, {} of them hit; {} calls per second for {} s; an answer counts within {} ms.\n",
-            experiment.backends, experiment.hit, experiment.rate, experiment.seconds, experiment.patience_ms
+            experiment.backends,
+            experiment.hit,
+            experiment.rate,
+            experiment.seconds,
+            experiment.patience_ms
         )?;
-        writeln!(to, "| way | | goodput | of the calls | amplification | median | p99 |\n|---|---|---|---|---|---|---|")?;
+        writeln!(
+            to,
+            "| way | | goodput | of the calls | amplification | median | p99 |\n|---|---|---|---|---|---|---|"
+        )?;
         for outcome in outcomes {
             let ms = |time: Option<f64>| time.map_or("-".to_owned(), |ms| format!("{ms:.0} ms"));
             writeln!(

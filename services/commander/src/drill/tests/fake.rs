@@ -81,7 +81,9 @@ impl Fake {
             .layer(from_fn_with_state(shop.clone(), operator))
             .with_state(shop.clone());
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("it runs until it is dropped");
+            axum::serve(listener, router)
+                .await
+                .expect("it runs until it is dropped");
         });
         let site = Site {
             url,
@@ -126,7 +128,10 @@ async fn orders(State(shop): State<Shared>, request: Request) -> Response {
     if broken || shop_now.killed.is_some_and(recent) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    let key = request.headers()["idempotency-key"].to_str().expect("text").to_owned();
+    let key = request.headers()["idempotency-key"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     drop(shop_now);
     let body = axum::body::to_bytes(request.into_body(), 10_000).await;
     let asked: Value = serde_json::from_slice(&body.expect("a body")).expect("JSON");
@@ -182,7 +187,10 @@ async fn state(State(shop): State<Shared>) -> Response {
         let state = if ready { "ready" } else { "down" };
         json!({ "name": name, "state": state, "restarts": 0 })
     };
-    let order = [replica("order-1", true), replica("order-2", !shop.ills.unhealthy)];
+    let order = [
+        replica("order-1", true),
+        replica("order-2", !shop.ills.unhealthy),
+    ];
     json_of(&json!({
         "environment": "local", "services": [{ "name": "order", "replicas": order }],
         "faults": shop.faults, "load": null,

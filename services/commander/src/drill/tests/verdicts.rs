@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const KILL: &str = "[fault.kill]\nservices = [\"order\"]\npick = \"each\"\npause = 1\n";
-const POINT: &str = "[fault.point]\nservice = \"order\"\nseconds = 2\nspec = { fault = \"error\", status = 500 }\n";
+const POINT: &str =
+    "[fault.point]\nservice = \"order\"\nseconds = 2\nspec = { fault = \"error\", status = 500 }\n";
 
 fn drill(fault: &str, more: &str) -> Drill {
     let text = format!(
@@ -67,7 +68,11 @@ async fn failed_requests_fail_it() {
     };
     let report = judged(ills, KILL, STRICT).await;
     assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
-    assert!(report.reasons[0].contains("bad requests"), "{:?}", report.reasons);
+    assert!(
+        report.reasons[0].contains("bad requests"),
+        "{:?}",
+        report.reasons
+    );
     let recovered = report.recovery.recovered.expect("it came back");
     assert!((0.1..2.0).contains(&recovered), "{recovered}");
 }
@@ -80,7 +85,11 @@ async fn a_lost_order_fails_it() {
     };
     let report = judged(ills, POINT, STRICT).await;
     assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
-    let found = report.marks.iter().find(|m| m.mark.contains("audit")).expect("a mark");
+    let found = report
+        .marks
+        .iter()
+        .find(|m| m.mark.contains("audit"))
+        .expect("a mark");
     assert!(!found.passed, "{found:?}");
 }
 
@@ -133,7 +142,10 @@ async fn too_much_damage_ends_it_and_repairs() {
     let report = judged(ills, &long, &marks).await;
     assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
     assert!(report.reasons[0].contains("budget"), "{:?}", report.reasons);
-    assert!(began.elapsed() < Duration::from_secs(50), "it went on to the end");
+    assert!(
+        began.elapsed() < Duration::from_secs(50),
+        "it went on to the end"
+    );
 }
 
 #[tokio::test]
@@ -147,6 +159,9 @@ async fn calling_it_off_repairs_at_once() {
     let long = POINT.replace("seconds = 2", "seconds = 300");
     let (report, fake) = run(Ills::default(), &drill(&long, STRICT), &stop).await;
     assert_eq!(report.verdict, Verdict::Aborted, "{report:?}");
-    assert!(report.fault_from.is_some(), "it was broken when it was called off: {report:?}");
+    assert!(
+        report.fault_from.is_some(),
+        "it was broken when it was called off: {report:?}"
+    );
     assert_eq!(fake.active_faults(), 0);
 }
