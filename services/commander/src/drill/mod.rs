@@ -21,3 +21,4 @@ pub mod results;
 pub mod site;
 #[cfg(test)]
 mod tests;
+pub mod value;

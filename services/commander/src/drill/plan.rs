@@ -1,7 +1,8 @@
 //! What chance decides in a run, settled by its seed before it starts.
 use super::{
-    file::{Drill, Fault, Pick, Scope, Text},
+    file::{Drill, Fault, Pick, Scope},
     ops::Replica,
+    value::Text,
 };
 use anyhow::ensure;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
