@@ -1,5 +1,5 @@
 //! The command line: which subcommand does what.
-use crate::{bench, doctor, services::SERVICES, up};
+use crate::{bench, crash, doctor, drill, services::SERVICES, up};
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -24,6 +24,10 @@ enum Task {
     Doctor(doctor::Args),
     /// Load a running platform, measure it, and audit that no order was lost
     Bench(Box<bench::Args>),
+    /// Break a running platform on purpose and see by numbers whether it holds
+    Drill(Box<drill::Args>),
+    /// Crash a platform of its own at random and audit that nothing was lost
+    Crash(crash::Args),
 }
 
 /// Parses the command line and does what it asks.
@@ -33,6 +37,8 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Task::Up(args) => up::run(args).await,
         Task::Doctor(args) => doctor::run(args).await,
         Task::Bench(args) => bench::run(*args).await,
+        Task::Drill(args) => drill::run(*args).await,
+        Task::Crash(args) => crash::run(args).await,
     }
 }
 

@@ -43,6 +43,11 @@ pub async fn post(url: &str, headers: &[Header<'_>], body: &Value) -> anyhow::Re
     send(Method::POST, url, headers, body).await
 }
 
+/// PUT JSON to `url`.
+pub async fn put(url: &str, headers: &[Header<'_>], body: &Value) -> anyhow::Result<Answer> {
+    send(Method::PUT, url, headers, body).await
+}
+
 async fn send(
     method: Method,
     url: &str,

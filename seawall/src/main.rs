@@ -1,7 +1,9 @@
 //! The one binary: `up` runs the whole platform, each service is a subcommand of its own.
 mod bench;
 mod cli;
+mod crash;
 mod doctor;
+mod drill;
 mod http;
 mod operator;
 mod ports;

@@ -11,6 +11,8 @@ use std::{
 
 /// Ports between two replicas of one service.
 const STRIDE: u16 = 100;
+/// From the ops port of the first replica to that of one that stands in during a rollout.
+pub const STAND_IN: u16 = 50;
 
 /// How many replicas there are, and where they listen (on 127.0.0.1 alone).
 #[derive(Debug, Clone, clap::Args)]

@@ -140,8 +140,7 @@ pub const SERVICES: [Service; 8] = [
         main: |args| service::run("commander", args, commander::run),
         api: Some(6),
         ops: 10_006,
-        // Of the gateways it reads the metrics alone.
-        calls: &["gateway", "worker"],
+        calls: &["gateway", "worker", "auth"],
         secrets: &["IDENTITY_SECRET", "CHAOS_TOKEN"],
         database: true,
         queue: false,

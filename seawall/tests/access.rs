@@ -48,7 +48,7 @@ fn every_route_asks_for_its_role() {
         (Access::Operator, Some(platform.operator())),
     ];
     for (method, path, _, access) in TABLE {
-        let path = path.replace("{id}", ID);
+        let path = path.replace("{id}", ID).replace("{name}", "nothing");
         for (role, authorization) in roles {
             let body = match method.as_str() {
                 "GET" => Value::Null,

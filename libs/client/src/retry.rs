@@ -29,6 +29,9 @@ impl Retry {
 
 /// What to do after a try; `None` hands its result to the caller.
 pub(crate) fn after(tried: &TryResult, replay: Replay) -> Option<Retry> {
+    if sabotage::has(sabotage::Bug::RetriesOff) {
+        return None;
+    }
     let safe = replay == Replay::Safe;
     let retry = |reason, same_endpoint| {
         Some(Retry {

@@ -1,5 +1,5 @@
 //! Asks the supervisor.
-use crate::{PATIENCE, Replica, Request, Response, Signal, socket};
+use crate::{PATIENCE, Replica, Request, Response, Rollout, Signal, socket};
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use tokio::{
@@ -44,7 +44,37 @@ impl Client {
         match self.call(&Request::Kill { name, signal }).await? {
             Response::Done { pid, .. } => Ok(pid),
             Response::Refused { error } => bail!(error),
-            Response::List { .. } => bail!("unexpected answer of the supervisor"),
+            other => bail!("unexpected answer of the supervisor: {other:?}"),
+        }
+    }
+
+    /// Starts to replace the replicas of `service` by new ones, which (if `broken`) never get ready.
+    /// [`Client::progress`] tells of it under this `id`.
+    ///
+    /// # Errors
+    /// When the supervisor is away or refuses.
+    pub async fn roll_out(&self, id: &str, service: &str, broken: bool) -> anyhow::Result<()> {
+        let (id, service) = (id.to_owned(), service.to_owned());
+        let request = Request::Rollout {
+            id,
+            service,
+            broken,
+        };
+        match self.call(&request).await? {
+            Response::Rollout { .. } => Ok(()),
+            Response::Refused { error } => bail!(error),
+            other => bail!("unexpected answer of the supervisor: {other:?}"),
+        }
+    }
+
+    /// The rollout that runs, or the last one of this supervisor.
+    ///
+    /// # Errors
+    /// When the supervisor is away.
+    pub async fn progress(&self) -> anyhow::Result<Option<Rollout>> {
+        match self.call(&Request::Progress).await? {
+            Response::Rollout { rollout } => Ok(rollout),
+            other => bail!("unexpected answer of the supervisor: {other:?}"),
         }
     }
 

@@ -50,6 +50,18 @@ pub enum Request {
         /// Which signal.
         signal: Signal,
     },
+    /// Replace the replicas of a service one after the other, each only once another is ready.
+    Rollout {
+        /// How the client calls this rollout.
+        id: String,
+        /// Such as `order`.
+        service: String,
+        /// The new version never gets ready.
+        #[serde(default)]
+        broken: bool,
+    },
+    /// Describe the rollout that runs, or the last one.
+    Progress,
 }
 
 /// What the supervisor answers.
@@ -68,11 +80,42 @@ pub enum Response {
         /// Who got the signal.
         pid: u32,
     },
+    /// To [`Request::Rollout`] and [`Request::Progress`].
+    Rollout {
+        /// None: there has been none yet.
+        rollout: Option<Rollout>,
+    },
     /// Why nothing was done.
     Refused {
         /// One line.
         error: String,
     },
+}
+
+/// How a service gets its new version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// As its client calls it.
+    pub id: String,
+    /// Such as `order`.
+    pub service: String,
+    /// How far it is.
+    pub phase: Phase,
+    /// Why it was rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How far a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Replicas are being replaced.
+    Running,
+    /// All are.
+    Done,
+    /// The new version did not get ready; the replicas that were left are the old ones.
+    RolledBack,
 }
 
 /// The signals a client may have sent.

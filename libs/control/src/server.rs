@@ -104,7 +104,7 @@ async fn send(write: &mut WriteHalf<'_>, response: &Response) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, Replica, State};
+    use crate::{Client, Phase, Replica, Rollout, State};
     use chrono::DateTime;
     use std::os::unix::fs::PermissionsExt as _;
     use std::{
@@ -129,6 +129,15 @@ mod tests {
         }
     }
 
+    fn rollout(id: String) -> Rollout {
+        Rollout {
+            id,
+            service: "order".into(),
+            phase: Phase::RolledBack,
+            reason: Some("not ready".into()),
+        }
+    }
+
     fn answer(request: Request) -> Response {
         match request {
             Request::List | Request::Watch => Response::List {
@@ -140,6 +149,13 @@ mod tests {
             Request::Kill { name, .. } => Response::Refused {
                 error: format!("no replica is called {name}"),
             },
+            Request::Rollout { id, service, .. } if service == "order" => Response::Rollout {
+                rollout: Some(rollout(id)),
+            },
+            Request::Rollout { service, .. } => Response::Refused {
+                error: format!("no service is called {service}"),
+            },
+            Request::Progress => Response::Rollout { rollout: None },
         }
     }
 
@@ -165,6 +181,13 @@ mod tests {
             refused.expect_err("unknown").to_string(),
             "no replica is called order-9"
         );
+        client.roll_out("7", "order", false).await.expect("started");
+        let refused = client.roll_out("8", "orders", true).await;
+        assert_eq!(
+            refused.expect_err("unknown").to_string(),
+            "no service is called orders"
+        );
+        assert_eq!(client.progress().await.expect("told"), None);
     }
 
     /// The wire format is a contract with clients in other languages.
@@ -186,8 +209,13 @@ mod tests {
                 r#"{"replicas":[{"name":"order-2","service":"order","replica":2,"pid":123,"state":"ready","restarts":1,"started_at":"1970-01-01T00:00:00Z","api":"http://127.0.0.1:5100","ops":"http://127.0.0.1:15100"}]}"#,
             ),
             (
+                r#"{"do":"rollout","id":"7","service":"order"}"#,
+                r#"{"rollout":{"id":"7","service":"order","phase":"rolled_back","reason":"not ready"}}"#,
+            ),
+            (r#"{"do":"progress"}"#, r#"{"rollout":null}"#),
+            (
                 r#"{"do":"dance"}"#,
-                r#"{"error":"cannot read the request: unknown variant `dance`, expected one of `list`, `watch`, `kill` at line 1 column 13"}"#,
+                r#"{"error":"cannot read the request: unknown variant `dance`, expected one of `list`, `watch`, `kill`, `rollout`, `progress` at line 1 column 13"}"#,
             ),
         ] {
             let mut stream = UnixStream::connect(socket(data.path()))

@@ -253,6 +253,17 @@ fn advice(error: &sqlx::Error) -> &'static str {
 /// Postgres migrations take an advisory lock; on SQLite a losing racer sees a busy file or a
 /// half-done table list and looks again.
 async fn migrate(db: &Db, migrations: &Migrator) -> Result<(), sqlx::migrate::MigrateError> {
+    #[cfg(feature = "crash-points")]
+    {
+        let mut half = Migrator::with_migrations(migrations.iter().take(1).cloned().collect());
+        half.set_ignore_missing(true);
+        bring_up(db, &half).await?;
+        sabotage::crash_point!("db.half_migrated");
+    }
+    bring_up(db, migrations).await
+}
+
+async fn bring_up(db: &Db, migrations: &Migrator) -> Result<(), sqlx::migrate::MigrateError> {
     let mut tries = 0;
     loop {
         let result = match &db.writer {

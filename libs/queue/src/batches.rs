@@ -5,6 +5,7 @@ use crate::{
     consumer::{Consumer, drained, panic_text, pause_after_error},
 };
 use futures::FutureExt;
+use sabotage::{Bug, crash_point};
 use std::{fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -105,6 +106,18 @@ impl Batches {
             .iter()
             .map(|job| (job.id, job.token, job.attempts, job.max_attempts))
             .collect();
+        if sabotage::has(Bug::AcknowledgeBeforeEffect) {
+            let outcome = Outcome::Remove;
+            let removed = claims.iter().map(|&(id, token, ..)| Settlement {
+                id,
+                token,
+                outcome: outcome.clone(),
+            });
+            consumer
+                .settle(&removed.collect::<Vec<_>>(), shutdown)
+                .await;
+        }
+        crash_point!("queue.started");
         let run = AssertUnwindSafe(async { handler(jobs).await }).catch_unwind();
         let handled = tokio::select! {
             handled = run => Some(match handled {
@@ -115,6 +128,7 @@ impl Batches {
             }),
             () = drained(shutdown, consumer.options().drain) => None,
         };
+        crash_point!("queue.handled");
         if let Some(Err(error)) = &handled {
             warn!(
                 queue = self.name,

@@ -5,6 +5,7 @@ use crate::{
     backend::{Backend, Listener},
     claim::{Claim, Outcome, Rescue, Settlement},
 };
+use sabotage::crash_point;
 use std::{
     collections::HashMap,
     sync::{
@@ -73,6 +74,7 @@ impl Consumer {
             .claim(&self.queue, limit, token, self.options.lease)
             .await;
         let claim = self.note(claim)?;
+        crash_point!("queue.claimed", !claim.jobs.is_empty());
         let hold = |id| {
             (
                 id,
@@ -99,7 +101,14 @@ impl Consumer {
         let mut pause = Duration::from_millis(50);
         let mut stopping_since = None;
         loop {
+            crash_point!(
+                "queue.retrying",
+                settlements
+                    .iter()
+                    .any(|s| matches!(s.outcome, Outcome::Retry { .. }))
+            );
             let settled = self.backend.settle(&self.queue, settlements).await;
+            crash_point!("queue.settled");
             if let Ok(settled) = self.note(settled) {
                 self.settled.store(true, Relaxed);
                 if settled < settlements.len() {

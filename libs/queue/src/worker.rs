@@ -7,6 +7,7 @@ use crate::{
 };
 use apalis_core::{error::WorkerError, worker::builder::WorkerBuilder};
 use futures::FutureExt;
+use sabotage::crash_point;
 use serde_json::Value;
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
@@ -165,9 +166,11 @@ where
         let started = Instant::now();
         let (id, kind) = (job.id, job.kind.clone());
         let (attempts, max_attempts) = (job.attempts, job.max_attempts);
+        crash_point!("queue.started");
         let run = AssertUnwindSafe(async { (self.handler)(job).await }).catch_unwind();
         let failure = match run.await {
             Ok(Ok(result)) => {
+                crash_point!("queue.handled");
                 self.record(&kind, true, started);
                 let result = (!result.is_null()).then_some(result);
                 return Outcome::Done { result };

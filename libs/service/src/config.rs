@@ -52,6 +52,9 @@ pub struct Config {
     /// The same from a file.
     #[arg(long, env = "CHAOS_TOKEN_FILE", value_parser = Secret::from_file, conflicts_with = "chaos_token")]
     pub chaos_token_file: Option<Secret>,
+    /// Start as a version that never gets ready, for rollouts that must fail.
+    #[arg(long, env = "NEVER_READY", default_value_t = false, action = clap::ArgAction::Set, hide = true)]
+    pub never_ready: bool,
     #[command(flatten)]
     pub telemetry: telemetry::Settings,
 }

@@ -1,5 +1,5 @@
 //! From the command line to an exit code: settings, logs, runtime, signals.
-use crate::{Config, healthcheck};
+use crate::{AppEnv, Config, healthcheck};
 use clap::{
     Command, CommandFactory, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -77,6 +77,10 @@ where
         eprintln!(
             "error: IDENTITY_SECRET (or IDENTITY_SECRET_FILE) must be set outside development"
         );
+        return ExitCode::from(2);
+    }
+    if let Err(error) = sabotage::check(settings.app_env == AppEnv::Development) {
+        eprintln!("error: {error}");
         return ExitCode::from(2);
     }
     match start(name, &settings, run, config) {

@@ -111,6 +111,9 @@ impl Server {
     /// # Errors
     /// When an address can't be bound, a background task fails, or stopping takes too long.
     pub async fn serve(mut self, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
+        if self.config.never_ready {
+            return self.stay_unready(shutdown).await;
+        }
         let api = bind(self.listen, self.config.reuse_port)?;
         let ops = bind(self.config.ops_listen, false)?;
         // In this order: the fallback of the merged one stays, and it has the layers.
@@ -165,6 +168,25 @@ impl Server {
         );
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// Probes are answered and the background works, but nothing ever gets a request: a bad version.
+    async fn stay_unready(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let ops = bind(self.config.ops_listen, false)?;
+        self.readiness.check("version", async || {
+            anyhow::bail!("this version never gets ready, as asked")
+        });
+        let router = ops::router(self.readiness.clone(), self.registry, self.refresh);
+        let ops = Listener::new(ops, router, &self.config, OPS_CONNECTIONS, &self.readiness);
+        shutdown.serving();
+        tracing::warn!("this version never gets ready, as asked");
+        let stop = CancellationToken::new();
+        let ops = tokio::spawn(ops.run(stop.clone(), Duration::from_secs(1)));
+        shutdown.cancelled().await;
+        let stopped = self.background.stop(self.config.stop_timeout).await;
+        stop.cancel();
+        ops.await?;
+        stopped
     }
 }
 

@@ -1,9 +1,11 @@
 //! The command line of `seawall bench`.
 use super::collect::Patience;
+use crate::operator;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use commander::load::shop::{Login, Shop};
 use control::Signal;
 use serde::{Serialize, Serializer};
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Put load on the running platform, measure it, and audit that nothing was lost.
 ///
@@ -100,6 +102,26 @@ pub struct Platform {
     pub json: Option<PathBuf>,
 }
 
+impl Platform {
+    /// The way to its API.
+    pub async fn shop(&self) -> anyhow::Result<Shop> {
+        Shop::open(&self.url, self.login()).await
+    }
+
+    /// The way to an operator's token.
+    fn login(&self) -> Login {
+        let platform = Arc::new(self.clone());
+        Arc::new(move || {
+            let platform = platform.clone();
+            Box::pin(async move {
+                let url = platform.url.trim_end_matches('/');
+                let password = platform.operator_password.as_deref();
+                operator::token(url, &platform.data, password).await
+            })
+        })
+    }
+}
+
 /// What is sent, and how fast.
 #[derive(Debug, Clone, Serialize, ClapArgs)]
 pub struct Load {
@@ -177,7 +199,7 @@ fn signal(text: &str) -> Result<Signal, String> {
 }
 
 /// Reads `250ms`, `2s`, `1.5m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let scale = match unit {
         "ms" => 0.001,

@@ -73,7 +73,7 @@ pub async fn run(args: &Args, what: &What) -> anyhow::Result<Report> {
         patience,
     } = *what;
     let peers = Peers::resolve(&[&args.platform.url]).await?;
-    let mut shop = Shop::open(&args.platform).await?;
+    let mut shop = args.platform.shop().await?;
     // Logs in, where that is needed.
     shop.walk("/api/jobs", |_: Job| ControlFlow::Break(()))
         .await?;

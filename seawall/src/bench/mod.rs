@@ -1,35 +1,26 @@
 //! `seawall bench`: load on the running platform, what it took, and whether anything was lost.
 //!
-//! [`plan`] settles what is sent, [`load`] sends it over [`client`] connections (each order as
-//! [`attempt`] says), [`tally`] and [`ledger`] keep what came back, [`usage`] what it cost;
-//! [`collect`] reads back what is stored and [`audit`] judges it. [`orders`] puts them together.
+//! The load and the audit are those of `commander`, whose drills use them too; [`usage`] measures
+//! what the load cost, and [`orders`] puts all together.
 mod args;
-mod attempt;
-mod audit;
-mod client;
-mod collect;
-mod evidence;
-mod findings;
 mod jobs;
 mod kill;
-mod ledger;
-mod load;
 mod machine;
 mod orders;
-mod plan;
 mod report;
-mod schedule;
-mod shop;
 mod slice;
 mod table;
-mod tally;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use args::Args;
+pub use args::{Args, duration};
 
 use anyhow::Context as _;
+use commander::{
+    audit::{collect, findings},
+    load::{attempt, client, drive, ledger, plan, shop, tally},
+};
 use control::Client;
 use report::Report;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,7 +52,7 @@ async fn measure(args: &Args) -> anyhow::Result<Report> {
     }
     if args.audit_only {
         let mut report = Report::new(args);
-        let mut shop = shop::Shop::open(&args.platform).await?;
+        let mut shop = args.platform.shop().await?;
         let subject = collect::Subject::default();
         let findings = collect::settled_audit(&mut shop, subject, args.patience()).await?;
         report.set_audit(Ok(findings));

@@ -4,10 +4,10 @@ use super::{
     attempt::Route,
     client::Peers,
     collect::{Subject, settled_audit},
+    drive::{Pace, Phase, Run},
     findings::Findings,
     kill::{self, Kill, Spree},
     ledger::{Catalogue, Ledger},
-    load::{Pace, Phase, Run},
     plan::{self, Plan},
     report::{Comparison, Cost, Kills, Report, Section},
     shop::Shop,
@@ -16,6 +16,7 @@ use super::{
 };
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
+use commander::load::generator::restock;
 use control::Client;
 use std::{
     ops::Range,
@@ -54,7 +55,7 @@ struct Bench<'a> {
 pub async fn run(args: &Args) -> anyhow::Result<Report> {
     let since = Utc::now();
     let seed = args.load.seed.unwrap_or_else(plan::draw_seed);
-    let mut shop = Shop::open(&args.platform).await?;
+    let mut shop = args.platform.shop().await?;
     let bench = Bench::prepare(args, seed, &mut shop).await?;
     let mut report = Report::new(args);
     report.run = Some(format!("{:08x}", bench.run.plan.run));
@@ -102,6 +103,9 @@ impl<'a> Bench<'a> {
                 plan,
                 ledger,
                 patience,
+                stop: CancellationToken::new(),
+                samples: None,
+                errands: None,
             }),
             catalogue,
             meter,
@@ -250,17 +254,4 @@ async fn choose_products(load: &Load, shop: &mut Shop) -> anyhow::Result<Vec<Str
         products.push(shop.add_product(n).await?);
     }
     Ok(products)
-}
-
-/// Makes sure that no order of the plan is sold out, other buyers' orders aside.
-async fn restock(plan: &Plan, shop: &mut Shop) -> anyhow::Result<()> {
-    let stock = shop.stock().await?;
-    for (id, demand) in plan.products.iter().zip(plan.demand()) {
-        let stock = stock.iter().find(|stock| stock.product_id == *id);
-        let stock = stock.with_context(|| format!("there is no stock of {id}"))?;
-        if stock.available < i64::try_from(demand)? {
-            shop.set_available(id, demand).await?;
-        }
-    }
-    Ok(())
 }

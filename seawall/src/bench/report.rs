@@ -135,13 +135,6 @@ impl Report {
     }
 }
 
-impl Figures {
-    /// Orders and reads without a good answer.
-    pub fn failed(&self) -> u64 {
-        self.orders.failed + self.reads.as_ref().map_or(0, |reads| reads.failed)
-    }
-}
-
 impl Section {
     /// `own` is the CPU time that the bench used.
     pub fn new(path: Path, figures: Figures, own: Duration) -> Self {

@@ -6,7 +6,7 @@ use std::{fmt, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, t
 /// Something that happened to a replica.
 #[derive(Debug)]
 pub struct Event {
-    /// Its name.
+    /// Its name; that of its service when it is about all its replicas.
     pub replica: String,
     /// What happened.
     pub kind: EventKind,
@@ -29,6 +29,12 @@ pub enum EventKind {
     Signalled(Signal),
     /// It has left, as asked.
     Left(ExitStatus),
+    /// Its service gets a new version.
+    RollsOut,
+    /// All replicas of its service have been replaced, in so long.
+    RolledOut(Duration),
+    /// The new version did not get ready, and why.
+    RolledBack(String),
 }
 
 impl Event {
@@ -37,7 +43,11 @@ impl Event {
         use EventKind as Kind;
         !matches!(
             self.kind,
-            Kind::Ready(..) | Kind::Signalled(_) | Kind::Left(_)
+            Kind::Ready(..)
+                | Kind::Signalled(_)
+                | Kind::Left(_)
+                | Kind::RollsOut
+                | Kind::RolledOut(_)
         )
     }
 }
@@ -72,6 +82,9 @@ impl fmt::Display for EventKind {
             }
             Self::Left(status) if status.success() => write!(f, "drained and left"),
             Self::Left(status) => write!(f, "left: {}", Exit(*status)),
+            Self::RollsOut => write!(f, "gets a new version, one replica after the other"),
+            Self::RolledOut(took) => write!(f, "has its new version after {} ms", took.as_millis()),
+            Self::RolledBack(reason) => write!(f, "keeps its old version: {reason}"),
         }
     }
 }

@@ -1,7 +1,15 @@
 //! All replicas together: their start, their end, and what clients ask about them.
-use super::{Args, data::DataFolder, event::Event, logs::LogFile, replica::Replica, settings};
+use super::{
+    Args,
+    data::DataFolder,
+    event::{Event, EventKind},
+    logs::LogFile,
+    replica::Replica,
+    rollout::{self, Rollouts},
+    settings,
+};
 use crate::{ports::Place, services::SERVICES};
-use control::{Request, Response, State};
+use control::{Request, Response, Signal, State};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{mpsc::Sender, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,26 +25,42 @@ pub struct Fleet {
     pub replicas: Vec<Arc<Replica>>,
     /// Ends draining replicas at once.
     pub kill: CancellationToken,
+    /// The rollout that runs, or the last one.
+    pub rollouts: Rollouts,
     stages: BTreeMap<u8, Stage>,
     changes: watch::Sender<()>,
+    events: Sender<Event>,
 }
 
 /// Replicas that leave together.
 #[derive(Default)]
-struct Stage {
-    leave: CancellationToken,
-    lives: TaskTracker,
+pub struct Stage {
+    /// Asks them to.
+    pub leave: CancellationToken,
+    /// What they do until then.
+    pub lives: TaskTracker,
 }
 
 impl Fleet {
     /// Starts them all.
-    pub fn start(args: &Args, data: &DataFolder, events: &Sender<Event>) -> anyhow::Result<Self> {
+    pub fn start(
+        args: &Args,
+        data: &DataFolder,
+        events: &Sender<Event>,
+    ) -> anyhow::Result<Arc<Self>> {
         let changes = watch::Sender::new(());
         let prepare = |place: Place| -> anyhow::Result<Arc<Replica>> {
             let environment = settings::environment(args, data, &place)?;
             let log = data.path().join(format!("logs/{}.log", place.name()));
             let log = LogFile::new(log);
-            let replica = Replica::new(place, log, environment, changes.clone(), events.clone());
+            let replica = Replica::new(
+                place,
+                log,
+                environment,
+                args.healthy_after,
+                changes.clone(),
+                events.clone(),
+            );
             Ok(Arc::new(replica))
         };
         // Nothing starts unless everything can.
@@ -44,19 +68,44 @@ impl Fleet {
         let fleet = Self {
             replicas: replicas.collect::<anyhow::Result<_>>()?,
             kill: CancellationToken::new(),
+            rollouts: Rollouts::new(args.rollout_deadline),
             stages: BTreeMap::new(),
             changes: changes.clone(),
+            events: events.clone(),
         };
         Ok(fleet.come_to_life())
     }
 
-    fn come_to_life(mut self) -> Self {
+    fn come_to_life(mut self) -> Arc<Self> {
         for replica in &self.replicas {
             let stage = self.stages.entry(replica.place.service.stage).or_default();
             let life = replica.clone().live(stage.leave.clone(), self.kill.clone());
             stage.lives.spawn(life);
         }
-        self
+        Arc::new(self)
+    }
+
+    /// The replicas of one service.
+    pub fn of(&self, service: &str) -> Vec<Arc<Replica>> {
+        let mine = |replica: &&Arc<Replica>| replica.place.service.name == service;
+        self.replicas.iter().filter(mine).cloned().collect()
+    }
+
+    /// Those who leave together with this one.
+    pub fn stage(&self, replica: &Replica) -> &Stage {
+        &self.stages[&replica.place.service.stage]
+    }
+
+    /// Tells people.
+    pub fn tell(&self, replica: &str, kind: EventKind) {
+        let replica = replica.to_owned();
+        // A flood is cut.
+        let _ = self.events.try_send(Event { replica, kind });
+    }
+
+    /// Tells those who follow the replicas that something has changed.
+    pub fn changed(&self) {
+        self.changes.send_replace(());
     }
 
     /// Whether every replica is ready.
@@ -104,27 +153,47 @@ impl Fleet {
     }
 
     /// Answers clients of the control socket.
-    pub fn answer(&self) -> impl Fn(Request) -> Response + Clone + Send + Sync + 'static {
-        let replicas = self.replicas.clone();
+    pub fn answer(self: Arc<Self>) -> impl Fn(Request) -> Response + Clone + Send + Sync + 'static {
         move |request| match request {
             Request::List | Request::Watch => Response::List {
-                replicas: replicas.iter().map(|replica| replica.describe()).collect(),
+                replicas: self.all().map(|replica| replica.describe()).collect(),
             },
-            Request::Kill { name, signal } => {
-                let replica = replicas.iter().find(|replica| replica.name == name);
-                match replica.map(|replica| replica.signal(signal)) {
-                    Some(Ok(Some(pid))) => Response::Done { ok: true, pid },
-                    Some(Ok(None)) => Response::Refused {
-                        error: format!("{name} is not running at this moment"),
-                    },
-                    Some(Err(error)) => Response::Refused {
-                        error: format!("{name} does not get the signal: {error}"),
-                    },
-                    None => Response::Refused {
-                        error: format!("no replica is called {name}"),
-                    },
-                }
-            }
+            Request::Kill { name, signal } => self.signal(&name, signal),
+            Request::Rollout {
+                id,
+                service,
+                broken,
+            } => match rollout::start(&self, id, &service, broken) {
+                Ok(rollout) => Response::Rollout {
+                    rollout: Some(rollout),
+                },
+                Err(error) => Response::Refused { error },
+            },
+            Request::Progress => Response::Rollout {
+                rollout: self.rollouts.last(),
+            },
         }
+    }
+
+    /// Every replica and, beside those of its service, one that stands in during a rollout.
+    fn all(&self) -> impl Iterator<Item = Arc<Replica>> {
+        let mut all = self.replicas.clone();
+        if let Some(stand_in) = self.rollouts.stand_in() {
+            let service = stand_in.place.service.name;
+            let last = all.iter().rposition(|r| r.place.service.name == service);
+            all.insert(last.map_or(0, |last| last + 1), stand_in);
+        }
+        all.into_iter()
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> Response {
+        let replica = self.all().find(|replica| replica.name == name);
+        let error = match replica.map(|replica| replica.signal(signal)) {
+            Some(Ok(Some(pid))) => return Response::Done { ok: true, pid },
+            Some(Ok(None)) => format!("{name} is not running at this moment"),
+            Some(Err(error)) => format!("{name} does not get the signal: {error}"),
+            None => format!("no replica is called {name}"),
+        };
+        Response::Refused { error }
     }
 }

@@ -6,6 +6,7 @@ mod fleet;
 mod logs;
 mod probe;
 mod replica;
+mod rollout;
 mod screen;
 mod settings;
 mod table;
@@ -16,7 +17,7 @@ use event::Event;
 use fleet::Fleet;
 use rustix::fs::Mode;
 use screen::Screen;
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -49,6 +50,12 @@ pub struct Args {
     /// Start without fault points, so that nothing can be broken on purpose
     #[arg(long)]
     pub no_chaos: bool,
+    /// A rollout whose new version isn't ready by then is rolled back
+    #[arg(long, value_name = "TIME", env = "ROLLOUT_DEADLINE", default_value = "10s", value_parser = crate::bench::duration)]
+    pub rollout_deadline: Duration,
+    /// A replica that was ready for so long starts again at once when it dies
+    #[arg(long, value_name = "TIME", default_value = "10s", hide = true, value_parser = crate::bench::duration)]
+    pub healthy_after: Duration,
 }
 
 /// Runs the platform until a signal stops it, or a setting that no service can start with.
@@ -69,7 +76,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         console: format!("http://localhost:{}", args.layout.port),
         data,
     };
-    let (changes, answer) = (supervisor.fleet.changes(), supervisor.fleet.answer());
+    let (changes, answer) = (
+        supervisor.fleet.changes(),
+        supervisor.fleet.clone().answer(),
+    );
     tokio::spawn(control::serve(socket, changes, answer));
     let fatal = supervisor.watch(&mut signals).await;
     supervisor.stop(&mut signals).await;
@@ -86,7 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 struct Supervisor {
     started: Instant,
     screen: Screen,
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     events: mpsc::Receiver<Event>,
     console: String,
     /// The operator's password, if people don't know it yet.

@@ -4,7 +4,10 @@ use super::{
     logs::LogFile,
     probe,
 };
-use crate::ports::{Place, url};
+use crate::{
+    ports::{Place, url},
+    tether,
+};
 use chrono::{DateTime, Utc};
 use control::{Signal, State};
 use rand::RngExt as _;
@@ -18,13 +21,11 @@ use std::{
 };
 use tokio::{
     process::{Child, Command},
-    sync::{mpsc::Sender, watch},
+    sync::{Notify, mpsc::Sender, watch},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-/// A replica that has been ready for so long starts again at once when it dies.
-const HEALTHY: Duration = Duration::from_secs(10);
 /// Pause before the second start in a row; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -44,7 +45,11 @@ pub struct Replica {
     /// What it writes.
     pub log: LogFile,
     environment: Vec<(String, OsString)>,
+    /// One that has been ready for so long starts again at once when it dies.
+    healthy: Duration,
     status: Mutex<Status>,
+    /// Asks the present process to make room for the next one.
+    renew: Notify,
     /// Told whenever the state of any replica changes.
     changes: watch::Sender<()>,
     events: Sender<Event>,
@@ -79,6 +84,7 @@ pub struct FailedStart {
 /// How one life ended.
 enum End {
     Asked,
+    Renewed,
     Died(io::Result<ExitStatus>),
 }
 
@@ -88,6 +94,7 @@ impl Replica {
         place: Place,
         log: LogFile,
         environment: Vec<(String, OsString)>,
+        healthy: Duration,
         changes: watch::Sender<()>,
         events: Sender<Event>,
     ) -> Self {
@@ -104,7 +111,9 @@ impl Replica {
             place,
             log,
             environment,
+            healthy,
             status: Mutex::new(status),
+            renew: Notify::new(),
             changes,
             events,
         }
@@ -166,8 +175,12 @@ impl Replica {
         let mut short_lives = 0;
         while !leave.is_cancelled() {
             let (end, ready_for) = self.one_life(&leave, &kill).await;
-            let End::Died(how) = end else { break };
-            if ready_for.is_some_and(|time| time >= HEALTHY) {
+            let how = match end {
+                End::Died(how) => how,
+                End::Renewed => continue,
+                End::Asked => break,
+            };
+            if ready_for.is_some_and(|time| time >= self.healthy) {
                 short_lives = 0;
             }
             let pause = pause(short_lives);
@@ -179,6 +192,47 @@ impl Replica {
             }
             self.change(|status| status.restarts += 1);
         }
+    }
+
+    /// Another process beside this one, on the same API port: ready before this one leaves.
+    pub fn stand_in(&self, replica: u16, ops: u16, broken: bool) -> Self {
+        let place = Place {
+            replica,
+            ops,
+            ..self.place.clone()
+        };
+        let name = place.name();
+        let mut environment = self.environment.clone();
+        environment.extend([
+            (tether::REPLICA.into(), name.clone().into()),
+            ("OPS_LISTEN".into(), format!("127.0.0.1:{ops}").into()),
+            ("NEVER_READY".into(), broken.to_string().into()),
+        ]);
+        let log = LogFile::new(self.log.path().with_file_name(format!("{name}.log")));
+        let (changes, events) = (self.changes.clone(), self.events.clone());
+        Self::new(place, log, environment, self.healthy, changes, events)
+    }
+
+    /// Lets the present process drain, if there is one, and the next one take its place.
+    pub fn renew(&self) {
+        self.renew.notify_waiters();
+    }
+
+    /// Lives once, until `leave`; gives its last words if it ended before.
+    pub async fn live_once(
+        self: Arc<Self>,
+        leave: CancellationToken,
+        kill: CancellationToken,
+    ) -> Option<String> {
+        let (end, _) = self.one_life(&leave, &kill).await;
+        self.set_state(State::Stopping);
+        let End::Died(how) = end else { return None };
+        let words = self.log.last_words();
+        Some(match (how, words) {
+            (Err(error), _) => error.to_string(),
+            (Ok(_), Some(words)) => words,
+            (Ok(status), None) => status.to_string(),
+        })
     }
 
     /// From start to end, and how long it was ready.
@@ -201,6 +255,10 @@ impl Replica {
             () = leave.cancelled() => {
                 self.drain(&mut child, kill).await;
                 End::Asked
+            }
+            () = self.renew.notified() => {
+                self.drain(&mut child, kill).await;
+                End::Renewed
             }
         };
         // No await since the process was reaped: nobody can have seen its pid in between.

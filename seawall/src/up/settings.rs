@@ -29,12 +29,13 @@ pub fn environment(
             "OPS_LISTEN".into(),
             format!("127.0.0.1:{}", place.ops).into(),
         ),
+        // In a rollout the new process listens beside the one it replaces.
+        ("REUSE_PORT".into(), "true".into()),
         ("LOG_FORMAT".into(), "json".into()),
         ("CHAOS_ENABLED".into(), (!args.no_chaos).to_string().into()),
     ];
     if service.api.is_none() {
         // They share the public port; what tells them apart is their ops port.
-        vars.push(("REUSE_PORT".into(), "true".into()));
         vars.push(ops_urls(args, service));
     }
     if service.control {
@@ -73,8 +74,10 @@ pub fn environment(
     for peer in service.calls {
         let peer = services::find(peer).expect("a test checks the table");
         if peer.api.is_none() {
-            // The public port is for people.
+            // Metrics are for the inside; loads and drills come as people do.
             vars.push(ops_urls(args, peer));
+            let public = url(args.layout.port);
+            vars.push((variable(peer, "URLS"), public.into()));
             continue;
         }
         let urls = join(args.layout.places_of(peer).map(|place| url(place.api)));

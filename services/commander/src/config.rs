@@ -29,6 +29,21 @@ pub struct Config {
     /// Replicas of worker, who knows the queues.
     #[arg(long, env = "WORKER_URLS", default_value = "http://127.0.0.1:5005")]
     pub worker_urls: Urls,
+    /// The gateways' public address, through which loads and drills come as everybody else's requests do.
+    #[arg(long, env = "GATEWAY_URLS", default_value = "http://127.0.0.1:8080")]
+    pub gateway_urls: Urls,
+    /// Replicas of auth, who give an operator's token to drills.
+    #[arg(long, env = "AUTH_URLS", default_value = "http://127.0.0.1:5003")]
+    pub auth_urls: Urls,
+    /// Prometheus, whom drills ask for the alerts that fire.
+    #[arg(long, env = "PROMETHEUS_URL")]
+    pub prometheus_url: Option<Urls>,
+    /// Alertmanager, whom they ask where there is no Prometheus.
+    #[arg(long, env = "ALERTMANAGER_URL")]
+    pub alertmanager_url: Option<Urls>,
+    /// Folder of drills to take instead of those built in.
+    #[arg(long, env = "DRILLS")]
+    pub drills: Option<PathBuf>,
     /// Ops listeners of all services, for the driver `compose`: each address behind a name is a container.
     #[arg(long, env = "OPS_URLS", value_delimiter = ',', default_value = SERVICES)]
     pub ops_urls: Vec<OpsUrl>,

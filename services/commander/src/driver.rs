@@ -8,7 +8,7 @@ use crate::{
     replica::{Replica, State},
 };
 use compose::Compose;
-use control::Signal;
+use control::{Rollout, Signal};
 use service::faults::{Kind, Spec};
 
 /// The environment commander commands.
@@ -59,6 +59,28 @@ impl Driver {
                 let crash = Spec::new(Kind::Crash, 1);
                 points.begin(replica, &crash).await.map(drop)
             }
+        }
+    }
+
+    /// Replaces the replicas of a service one after the other; [`Driver::progress`] knows it by `id`.
+    pub async fn roll_out(&self, id: &str, service: &str, broken: bool) -> Result<()> {
+        match self {
+            Self::Local(supervisor) => {
+                let started = supervisor.roll_out(id, service, broken).await;
+                started.map_err(Error::Away)
+            }
+            Self::Compose(_) => Err(Error::NotAvailableHere),
+        }
+    }
+
+    /// How far the rollout `id` is; None: it is not known, nor will it be.
+    pub async fn progress(&self, id: &str) -> anyhow::Result<Option<Rollout>> {
+        match self {
+            Self::Local(supervisor) => {
+                let last = supervisor.progress().await?;
+                Ok(last.filter(|rollout| rollout.id == id))
+            }
+            Self::Compose(_) => Ok(None),
         }
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 pub const KILL: &str = "kill";
 pub const DIED: &str = "died";
+pub const ROLLOUT: &str = "rollout";
 pub const STARTED: &str = "started";
 /// Who does what nobody asked for.
 pub const SUPERVISOR: &str = "supervisor";
@@ -18,14 +19,14 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// `operator`, or `supervisor` for what nobody asked for.
     pub who: String,
-    /// `kill` or `died` for an outage; `fault`, `outage` of a dependency, `clear` of faults.
+    /// `kill` or `died` for an outage; `rollout` of a service; `fault`, `outage` of a dependency, `clear` of faults.
     pub action: String,
     /// The replica; the service or the dependency where it is about more than one.
     pub target: String,
-    /// `started`; `done` once it is ready again, or over; `failed`.
+    /// `started`; `done` once it is ready again, all its replicas are new, or it is over; `failed`.
     pub outcome: String,
     pub detail: Option<String>,
-    /// From then until its replacement was ready.
+    /// From then until its replacement was ready, or the last of them.
     pub recovered_ms: Option<i64>,
     #[serde(skip)]
     pub service: String,
@@ -55,6 +56,14 @@ impl Entry {
         Self {
             life: Some(replica.life.clone()),
             ..entry
+        }
+    }
+
+    /// `who` gives the replicas of `service` a new version.
+    pub fn rollout(who: &str, service: &str, broken: bool) -> Self {
+        Self {
+            detail: broken.then(|| "a version that never gets ready".to_owned()),
+            ..Self::brief(who, ROLLOUT, service, service)
         }
     }
 

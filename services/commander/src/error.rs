@@ -15,10 +15,26 @@ pub enum Error {
     Disabled,
     #[error("no such replica")]
     NotFound,
+    #[error("no such service")]
+    NoSuchService,
+    #[error("a rollout is on its way")]
+    RollingOut,
     #[error("the last ready replica")]
     LastReplica,
     #[error("a replacement is on its way")]
     Busy,
+    #[error("{0}")]
+    Occupied(&'static str),
+    #[error("no such drill")]
+    NoDrill,
+    #[error("no such run")]
+    NoRun,
+    #[error("no exercise")]
+    NoExercise,
+    #[error("drill: {0:#}")]
+    Drill(anyhow::Error),
+    #[error("not available here")]
+    NotAvailableHere,
     #[error("no replica is ready")]
     NotReady,
     #[error("no such fault")]
@@ -49,6 +65,19 @@ impl From<Error> for Problem {
                 "There is no such replica",
                 "GET /api/ops/state names them all",
             ),
+            Error::NoSuchService => refuse(
+                StatusCode::NOT_FOUND,
+                "service_not_found",
+                "There is no such service",
+                "GET /api/ops/state names them all",
+            ),
+            Error::RollingOut => refuse(
+                StatusCode::CONFLICT,
+                "busy",
+                "A rollout is on its way",
+                "there is one at a time",
+            )
+            .retry_after(1),
             Error::LastReplica => refuse(
                 StatusCode::CONFLICT,
                 "last_replica",
@@ -62,6 +91,34 @@ impl From<Error> for Problem {
                 "a service loses one replica at a time",
             )
             .retry_after(1),
+            Error::Occupied(by) => {
+                refuse(StatusCode::CONFLICT, "busy", "Another one is under way", by).retry_after(5)
+            }
+            Error::NoDrill => refuse(
+                StatusCode::NOT_FOUND,
+                "drill_not_found",
+                "There is no such drill",
+                "GET /api/ops/drills names them all",
+            ),
+            Error::NoRun => refuse(
+                StatusCode::NOT_FOUND,
+                "run_not_found",
+                "There is no such run",
+                "GET /api/ops/drills/runs names the last ones",
+            ),
+            Error::NoExercise => refuse(
+                StatusCode::CONFLICT,
+                "no_exercise",
+                "No exercise is under way",
+                "POST /api/ops/drills/any/break begins one",
+            ),
+            Error::Drill(e) => Self::unavailable("the platform", e.as_ref()),
+            Error::NotAvailableHere => refuse(
+                StatusCode::NOT_IMPLEMENTED,
+                "not_available_here",
+                "This can't be done here",
+                "this environment has no way to do it yet",
+            ),
             Error::NotReady => refuse(
                 StatusCode::CONFLICT,
                 "replica_not_ready",

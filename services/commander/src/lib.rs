@@ -1,15 +1,23 @@
 //! Shows every replica, kills on purpose, and keeps the journal of what broke and healed.
+pub mod audit;
+mod badge;
 mod config;
+mod desk;
+pub mod drill;
 mod driver;
 mod entry;
 mod error;
 mod inject;
 mod kill;
+pub mod load;
 mod metrics;
 mod points;
+mod present_load;
 mod readings;
 mod replica;
+mod rollout;
 mod routes;
+mod runs;
 mod state;
 mod store;
 mod traffic;
@@ -19,12 +27,15 @@ pub use config::{Config, Environment, OpsUrl};
 
 use client::Upstream;
 use db::Db;
+use desk::Desk;
+use drill::{catalogue::Catalogue, site::Site};
 use driver::Driver;
 use metrics::Metrics;
 use points::Points;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
+use runs::Runs;
 use service::{Background, Faults, Server, Shutdown};
 use std::sync::{Arc, Mutex};
 use store::Store;
@@ -48,18 +59,33 @@ pub struct App {
     /// Marks an entry that ends by itself.
     noted: Sender<()>,
     metrics: Metrics,
+    runs: Runs,
+    desk: Desk,
+    site: Site,
+    drills: Arc<Catalogue>,
 }
 
 impl App {
-    #[must_use]
-    pub fn new(config: &Config, db: Db, registry: &mut Registry) -> Self {
+    /// # Errors
+    /// When the drills can't be read.
+    pub fn new(config: &Config, db: Db, registry: &mut Registry) -> anyhow::Result<Self> {
+        let drills = Catalogue::load(config.drills.as_deref())?;
+        let metrics = Metrics::register(registry);
+        for drill in drills.all() {
+            metrics.know_drill(&drill.name);
+        }
         db.register(registry);
         let client = client::Metrics::register(registry);
         let upstream = |name, urls| Upstream::new(name, urls, config.client.clone(), &client);
         let seed = config.chaos_seed.unwrap_or_else(rand::random);
         let chaos = config.service.chaos();
         tracing::info!(chaos, seed, "random choices follow this seed");
-        Self {
+        let site = badge::site(config, upstream("auth", &config.auth_urls));
+        Ok(Self {
+            runs: Runs::new(db.clone()),
+            desk: Desk::new(),
+            site,
+            drills: Arc::new(drills),
             store: Store::new(db),
             driver: Driver::new(config),
             points: Points::new(&config.service),
@@ -71,8 +97,8 @@ impl App {
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
             changes: Sender::new(()),
             noted: Sender::new(()),
-            metrics: Metrics::register(registry),
-        }
+            metrics,
+        })
     }
 }
 
@@ -86,6 +112,7 @@ pub fn router(app: App, config: &Config, registry: &mut Registry) -> axum::Route
 pub fn background(app: &App) -> Background {
     let mut background = Background::default();
     background.spawn("watch", |stop| watch::run(app.clone(), stop));
+    background.spawn("desk", |stop| desk::run(app.clone(), stop));
     background
 }
 
@@ -98,7 +125,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let db = Db::open(&config.db, "commander", &MIGRATIONS).await?;
     let db = db.behind(&faults.database());
     let mut registry = telemetry::registry();
-    let app = App::new(&config, db.clone(), &mut registry);
+    let app = App::new(&config, db.clone(), &mut registry)?;
     watch::trim(&app).await?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);

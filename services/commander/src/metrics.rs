@@ -1,4 +1,5 @@
 //! What commander counts.
+use crate::drill::report::Verdict;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -13,6 +14,23 @@ struct Labels {
 #[derive(Clone, Default)]
 pub struct Metrics {
     kills: Family<Labels, Counter>,
+    loads: Gauge,
+    drills: Family<DrillLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DrillLabels {
+    drill: String,
+    verdict: &'static str,
+}
+
+/// A load that runs, until it is dropped.
+pub struct Active(Gauge);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
@@ -22,9 +40,36 @@ impl Metrics {
         registry.register(
             "chaos_load_active",
             "Loads that run on purpose",
-            Gauge::<i64>::default(),
+            m.loads.clone(),
         );
+        registry.register("drill_runs", "Drills by their verdict", m.drills.clone());
         m
+    }
+
+    /// A load begins.
+    pub fn load_begins(&self) -> Active {
+        self.loads.inc();
+        Active(self.loads.clone())
+    }
+
+    /// A drill there is; its runs are counted from 0.
+    pub fn know_drill(&self, drill: &str) {
+        for verdict in Verdict::ALL {
+            self.count(drill, verdict, 0);
+        }
+    }
+
+    /// One of the drills there are has been run.
+    pub fn drilled(&self, drill: &str, verdict: Verdict) {
+        self.count(drill, verdict, 1);
+    }
+
+    fn count(&self, drill: &str, verdict: Verdict, n: u64) {
+        let labels = DrillLabels {
+            drill: drill.to_owned(),
+            verdict: verdict.name(),
+        };
+        self.drills.get_or_create(&labels).inc_by(n);
     }
 
     /// A service there is; its kills are counted from 0.

@@ -1,5 +1,8 @@
 //! The routes of commander.
+mod drills;
+mod exercise;
 mod faults;
+mod load;
 
 use crate::{
     App,
@@ -7,6 +10,7 @@ use crate::{
     error::{Error, Result},
     kill,
     replica::{Replica, Target},
+    rollout,
     state::Platform,
 };
 use axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -30,6 +34,17 @@ pub fn routes(app: App) -> Router {
         .routes(routes!(state))
         .routes(routes!(journal))
         .routes(routes!(kill_one))
+        .routes(routes!(load::show, load::begin, load::end))
+        .routes(routes!(drills::list))
+        .routes(routes!(drills::run))
+        .routes(routes!(drills::break_it))
+        .routes(routes!(drills::runs, drills::keep))
+        .routes(routes!(drills::show))
+        .routes(routes!(drills::report))
+        .routes(routes!(exercise::hint))
+        .routes(routes!(exercise::verify))
+        .routes(routes!(exercise::restore))
+        .routes(routes!(roll_out))
         .routes(routes!(faults::list, faults::begin, faults::clear))
         .routes(routes!(faults::remove))
         .routes(routes!(faults::outage))
@@ -88,6 +103,29 @@ async fn kill_one(
     Json(target): Json<Target>,
 ) -> Result<(StatusCode, Json<Entry>)> {
     let entry = kill::kill(&app, OPERATOR.to_owned(), key.as_deref(), &target).await?;
+    Ok((StatusCode::ACCEPTED, Json(entry)))
+}
+
+/// Give a service a new version, one replica after the other, each only once another is ready.
+///
+/// A version that isn't ready in time is rolled back, and the rest of the old ones stay. Send an
+/// `Idempotency-Key` to make a repeat safe.
+#[utoipa::path(post, path = "/ops/rollout", tag = "ops", request_body = rollout::Order,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    responses(
+        (status = 202, body = Entry, description = "It has begun; the entry tells later how it ended"),
+        (status = 403, body = ProblemBody, description = "`chaos_disabled`", content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, description = "`service_not_found`", content_type = "application/problem+json"),
+        (status = 409, body = ProblemBody, description = "`busy`: a rollout is on its way", content_type = "application/problem+json"),
+        (status = 501, body = ProblemBody, description = "`not_available_here`", content_type = "application/problem+json"),
+    ))]
+async fn roll_out(
+    State(app): State<App>,
+    _: Operator,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(order): Json<rollout::Order>,
+) -> Result<(StatusCode, Json<Entry>)> {
+    let entry = rollout::begin(&app, OPERATOR.to_owned(), key.as_deref(), &order).await?;
     Ok((StatusCode::ACCEPTED, Json(entry)))
 }
 

@@ -1,6 +1,7 @@
 //! The picture of the whole platform.
 use crate::{
     App,
+    present_load::{LANE, Load},
     readings::Queue,
     replica::{self, Replica, State},
     traffic::Signals,
@@ -23,9 +24,14 @@ pub struct Platform {
     /// Active on purpose, with their `replica` and `service`.
     #[schema(value_type = Vec<Object>)]
     faults: Vec<Value>,
-    /// Null yet.
-    #[schema(value_type = Option<Object>)]
-    load: Option<Value>,
+    /// The load that commander puts on the platform now.
+    load: Option<Load>,
+}
+
+/// None too while the database is away: the rest is worth seeing without it.
+async fn present_load(app: &App) -> Option<Load> {
+    let run = app.runs.present(LANE).await.ok().flatten();
+    run.as_ref().and_then(Load::of)
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -83,7 +89,7 @@ impl Platform {
             signals,
             queues,
             faults: app.points.list(replicas).await,
-            load: None,
+            load: present_load(app).await,
         }
     }
 }

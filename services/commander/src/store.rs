@@ -67,7 +67,7 @@ impl Store {
             let mut select = QueryBuilder::new("SELECT ");
             select
                 .push(COLUMNS)
-                .push(" FROM journal WHERE outcome = 'started' AND action IN ('kill', 'died') ORDER BY at, id");
+                .push(" FROM journal WHERE outcome = 'started' AND action IN ('kill', 'died', 'rollout') ORDER BY at, id");
             select.build_query_as().fetch_all(pool).await
         })
     }

@@ -2,8 +2,9 @@
 use crate::{
     App,
     driver::Watch,
-    entry::{Entry, KILL},
+    entry::{DIED, Entry, KILL, ROLLOUT},
     replica::{Replica, State},
+    rollout,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A kill without a replacement by then has failed.
 const PATIENCE: TimeDelta = TimeDelta::seconds(60);
-/// How often to look while a kill or a fault is open, or the database or the supervisor away.
+/// How often to look while a kill, a rollout or a fault is open, or the database or the supervisor away.
 const TICK: Duration = Duration::from_secs(1);
 /// Entries older than this are forgotten.
 const KEEP: TimeDelta = TimeDelta::days(90);
@@ -25,7 +26,7 @@ struct Watcher {
     failing: bool,
 }
 
-/// Runs until stopped. Sleeps while nothing changes and neither a kill nor a fault is open.
+/// Runs until stopped. Sleeps while nothing changes and neither kill, rollout nor fault is open.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     let mut watcher = Watcher::default();
     let follow = async {
@@ -76,7 +77,7 @@ impl Watcher {
         }
     }
 
-    /// Brings the journal up to date; true while a kill or a fault is open. May be repeated without harm.
+    /// Brings the journal up to date; true while a kill, a rollout or a fault is open. May be repeated without harm.
     async fn note(&mut self, app: &App, now: DateTime<Utc>) -> sqlx::Result<bool> {
         for dead in self.deaths() {
             app.store.begin(&Entry::died(dead), None).await?;
@@ -84,7 +85,7 @@ impl Watcher {
         self.noted.clone_from(&self.present);
         let mut open = app.store.pass(now).await?.is_some();
         for entry in app.store.open().await? {
-            open |= !self.settle(app, &entry, now).await? && entry.action == KILL;
+            open |= !self.settle(app, &entry, now).await? && entry.action != DIED;
         }
         Ok(open)
     }
@@ -93,7 +94,8 @@ impl Watcher {
     fn deaths(&self) -> impl Iterator<Item = &Replica> {
         let replaced = self.noted.iter().filter(|old| {
             let new = self.present.iter().find(|new| new.name == old.name);
-            new.is_some_and(|new| new.life != old.life)
+            // One that was asked to leave has not died.
+            new.is_some_and(|new| new.life != old.life) && old.state != State::Draining
         });
         let down = self.present.iter().filter(|r| r.state == State::Down);
         replaced.chain(down)
@@ -101,6 +103,9 @@ impl Watcher {
 
     /// Ends an outage if it is over; false when it isn't.
     async fn settle(&self, app: &App, entry: &Entry, now: DateTime<Utc>) -> sqlx::Result<bool> {
+        if entry.action == ROLLOUT {
+            return rollout::settle(app, entry, now).await;
+        }
         let replica = self.present.iter().find(|r| r.name == entry.target);
         let Some(replica) = replica else {
             app.store.failed(entry.id, "the replica is gone").await?;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use client::{Call, Replay};
 use futures::TryStreamExt as _;
+use sabotage::{Bug, crash_point};
 use service::{CLIENT_ADDRESS, IDENTITY, Identity, PeerAddress, Problem};
 use uuid::Uuid;
 
@@ -40,7 +41,10 @@ pub async fn forward(app: &App, peer: Peer, request: Request) -> Response<Body> 
         Ok(call) => call,
         Err(problem) => return problem.into_response(),
     };
-    match app.peer(peer).send(call).await {
+    crash_point!("gateway.before_forward");
+    let answer = app.peer(peer).send(call).await;
+    crash_point!("gateway.before_reply");
+    match answer {
         Ok(answer) => bring_back(answer),
         Err(error) => refuse(&error).into_response(),
     }
@@ -73,7 +77,8 @@ async fn call(app: &App, peer: Peer, request: Request) -> Result<Call, Problem> 
         }
     }
     // With a key, a POST may be repeated on another replica without harm.
-    if parts.method == Method::POST && !headers.contains_key(IDEMPOTENCY_KEY) {
+    let unkeyed = parts.method == Method::POST && !headers.contains_key(IDEMPOTENCY_KEY);
+    if unkeyed && !sabotage::has(Bug::UnkeyedRetry) {
         let key = Uuid::now_v7().to_string();
         headers.insert(
             IDEMPOTENCY_KEY,

@@ -23,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 37] = [
+pub const TABLE: [(Method, &str, Peer, Access); 51] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -76,6 +76,65 @@ pub const TABLE: [(Method, &str, Peer, Access); 37] = [
         Access::Operator,
     ),
     (POST, "/api/ops/outages", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/load", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/load", Peer::Commander, Access::Operator),
+    (DELETE, "/api/ops/load", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/drills", Peer::Commander, Access::Operator),
+    (
+        GET,
+        "/api/ops/drills/runs",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        POST,
+        "/api/ops/drills/runs",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        GET,
+        "/api/ops/drills/runs/{id}",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        GET,
+        "/api/ops/drills/runs/{id}/report",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        POST,
+        "/api/ops/drills/restore",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        POST,
+        "/api/ops/drills/{name}/run",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        POST,
+        "/api/ops/drills/{name}/break",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        GET,
+        "/api/ops/drills/{name}/hint",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (
+        POST,
+        "/api/ops/drills/{name}/verify",
+        Peer::Commander,
+        Access::Operator,
+    ),
+    (POST, "/api/ops/rollout", Peer::Commander, Access::Operator),
 ];
 
 const FAULTS: &str = "/api/ops/faults";

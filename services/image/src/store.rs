@@ -113,6 +113,7 @@ impl Store {
     pub async fn put(&self, picture: &Picture) -> Result<()> {
         for (size, rendition) in Size::RENDITIONS.into_iter().zip(&picture.renditions) {
             self.write(picture.id, size, rendition).await?;
+            sabotage::crash_point!("image.half_stored");
         }
         self.write(picture.id, Size::Full, &picture.full).await
     }

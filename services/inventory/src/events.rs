@@ -2,6 +2,7 @@
 use crate::{App, error::Result};
 use contracts::event::{Event, Kind};
 use queue::Job;
+use sabotage::Bug;
 use uuid::Uuid;
 
 /// Works a batch in; every step may be repeated without harm, so the batch may be too.
@@ -20,6 +21,9 @@ pub async fn work_in(app: App, jobs: Vec<Job>) -> Result<()> {
                 tracing::error!(job = %job.id, %error, "an order event can't be read and is left out")
             }
         }
+    }
+    if sabotage::has(Bug::AcknowledgeBeforeEffect) {
+        app.orders.acknowledge(seen.clone()).await.ok();
     }
     if !sold.is_empty() {
         let n = app.store.sell(&sold).await?;

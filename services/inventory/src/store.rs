@@ -10,6 +10,7 @@ use contracts::{
     reservation::Reserve,
 };
 use db::{Begin as _, Column, Db, Rows as _, with_db};
+use sabotage::{Bug, crash_point};
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -119,6 +120,7 @@ impl Store {
         reserves: &[Reserve],
         expires_at: DateTime<Utc>,
     ) -> sqlx::Result<HashMap<Uuid, Option<Reservation>>> {
+        let seen = self.seen_before(reserves).await?;
         let postgres = self.db.writer.is_postgres();
         let columns = [
             Column::Uuid(reserves.iter().map(|r| r.order_id).collect()),
@@ -163,6 +165,14 @@ impl Store {
             take.push_rows(&wanted);
             take.push(" WHERE products.id = v.column1 AND products.available >= v.column2 RETURNING products.id");
             let enough: Vec<String> = take.build_query_scalar().fetch_all(&mut *tx).await?;
+            for (product, before) in &seen {
+                let taken = pieces(&new).get(product).copied().unwrap_or_default();
+                query("UPDATE products SET available = $2 WHERE id = $1")
+                    .bind(product)
+                    .bind((before - taken).max(0))
+                    .execute(&mut *tx)
+                    .await?;
+            }
             let mut outcomes = HashMap::with_capacity(new.len());
             for reservation in new {
                 let mut granted = enough.contains(&reservation.product_id);
@@ -183,9 +193,25 @@ impl Store {
                 }
                 outcomes.insert(reservation.order_id, granted.then_some(reservation));
             }
+            crash_point!("inventory.before_commit");
             tx.commit().await?;
+            crash_point!("inventory.after_commit");
             Ok(outcomes)
         })
+    }
+
+    /// What the bug of checking before acting goes by; nothing in a build that can't have it.
+    async fn seen_before(&self, reserves: &[Reserve]) -> sqlx::Result<Vec<(String, i64)>> {
+        let mut seen = Vec::new();
+        if sabotage::has(Bug::CheckThenAct) {
+            for reserve in reserves {
+                let product = self.product(&reserve.product_id).await?;
+                seen.extend(product.map(|product| (product.id, product.available)));
+            }
+            seen.sort();
+            seen.dedup();
+        }
+        Ok(seen)
     }
 
     pub async fn reservations(&self, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Reservation>> {
@@ -221,12 +247,15 @@ impl Store {
         with_db!(&self.db.writer, |pool| {
             let mut tx = pool.begin_write().await?;
             let mut update = QueryBuilder::new("UPDATE reservations SET state = ");
-            update
-                .push_bind(State::Released)
-                .push(" WHERE state IN ('held', 'sold') AND order_id");
+            update.push_bind(State::Released).push(" WHERE ");
+            if !sabotage::has(Bug::ReleaseTwice) {
+                update.push("state IN ('held', 'sold') AND ");
+            }
+            update.push("order_id");
             update.push_one_of(orders);
             update.push(" RETURNING order_id, product_id, quantity, unit_price_minor, currency, state, expires_at");
             let released: Vec<Reservation> = update.build_query_as().fetch_all(&mut *tx).await?;
+            crash_point!("inventory.releasing", !released.is_empty());
             for (product, quantity) in pieces(&released) {
                 query("UPDATE products SET available = available + $2 WHERE id = $1")
                     .bind(product)

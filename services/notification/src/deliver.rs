@@ -5,6 +5,7 @@ use crate::{
     notification::{Notification, backoff},
 };
 use chrono::TimeDelta;
+use sabotage::crash_point;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -60,8 +61,11 @@ async fn round(app: &App, mailer: &Mailer) -> sqlx::Result<bool> {
 async fn deliver(app: &App, mailer: &Mailer, n: Notification) -> sqlx::Result<()> {
     let error = match mailer.send(&n).await {
         Ok(()) => {
+            crash_point!("notification.mailed");
             app.metrics.count("sent", 1);
-            return app.store.sent(n.id, n.attempts).await;
+            app.store.sent(n.id, n.attempts).await?;
+            crash_point!("notification.recorded");
+            return Ok(());
         }
         Err(error) => error,
     };

@@ -2,6 +2,8 @@
 use crate::{App, error::Result, notification::Notification};
 use contracts::event::Event;
 use queue::Job;
+use sabotage::Bug;
+use uuid::Uuid;
 
 /// Works a batch in; may be repeated without harm.
 pub async fn work_in(app: App, jobs: Vec<Job>) -> Result<()> {
@@ -25,13 +27,19 @@ pub async fn work_in(app: App, jobs: Vec<Job>) -> Result<()> {
             .map(Notification::in_mailbox)
             .collect();
     }
+    let seen: Vec<Uuid> = notifications.iter().map(|n| n.id).collect();
+    if sabotage::has(Bug::AcknowledgeBeforeEffect) {
+        app.orders.acknowledge(seen.clone()).await.ok();
+    }
+    if sabotage::has(Bug::NoUniqueKey) {
+        notifications.iter_mut().for_each(|n| n.id = Uuid::now_v7());
+    }
     let new = app.store.insert(&notifications).await?;
     if mailbox {
         app.metrics.count("sent", new);
     } else if new > 0 {
         app.due.notify_one();
     }
-    let seen = notifications.iter().map(|n| n.id).collect();
     if let Err(error) = app.orders.acknowledge(seen).await {
         // The effect is there; order sends the events again and we acknowledge those.
         tracing::debug!(%error, "events could not be acknowledged");

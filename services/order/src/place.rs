@@ -6,6 +6,7 @@ use crate::{
     order::{self, NewOrder, Order},
 };
 use contracts::reservation::Reserve;
+use sabotage::Bug;
 use uuid::Uuid;
 
 /// The order that belongs to the key, and whether it was there before.
@@ -29,6 +30,14 @@ pub async fn place(app: &App, user_id: Option<Uuid>, key: &str, new: NewOrder) -
     };
     let order = Order::confirmed(new.clone(), &reservation, user_id, db::now())
         .ok_or(Error::TotalOutOfRange)?;
+    if sabotage::has(Bug::ReplyBeforeCommit) {
+        let (recorder, later) = (app.recorder.clone(), order.clone());
+        tokio::spawn(async move { recorder.submit(later).await });
+        return Ok(Placed {
+            order,
+            replayed: false,
+        });
+    }
     if app.recorder.submit(order.clone()).await?? {
         return Ok(Placed {
             order,

@@ -6,6 +6,7 @@ use crate::{
     store::{Entry, Store},
 };
 use db::Batcher;
+use sabotage::Bug;
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -35,6 +36,9 @@ impl Recorder {
 
 async fn record(store: Store, outbox: Outbox, orders: Vec<(Order, Entry)>) -> Vec<Outcome> {
     let due = outbox.due();
+    if sabotage::has(Bug::EnqueueBeforeCommit) {
+        outbox.hand_over(orders.iter().map(|(_, entry)| entry.clone()).collect());
+    }
     match db::again(|| store.insert(&orders, due)).await {
         Ok(new) => finish(&outbox, orders, new),
         // One order the database refuses must not take the others with it.

@@ -9,6 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use queue::{NewJob, Queue};
+use sabotage::{Bug, crash_point};
 use std::{collections::HashMap, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,9 @@ impl Relay {
 
     /// Claims what is overdue, batch after batch, and pushes it.
     async fn redeliver(&mut self) -> anyhow::Result<()> {
+        if sabotage::has(Bug::RelayOff) {
+            return Ok(());
+        }
         let due = self.store.any_due(db::now()).await?;
         if !due && self.deep.is_empty() {
             return Ok(());
@@ -109,6 +113,7 @@ impl Relay {
                 .claim_due(db::now(), self.redeliver, BATCH as i64, &self.deep)
                 .await?;
             let full = claimed.len() == BATCH;
+            crash_point!("order.relay_claimed", !claimed.is_empty());
             self.push_claimed(claimed).await?;
             if !full {
                 return Ok(());
@@ -155,6 +160,7 @@ impl Relay {
         }
         for jobs in jobs.chunks(BATCH) {
             self.queue.push(queue, jobs).await?;
+            crash_point!("order.relay_pushed");
         }
         Ok(())
     }

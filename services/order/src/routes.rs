@@ -13,6 +13,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use contracts::order::{Acknowledge, Order, Sales, Settle, Settled, Touch, Touched};
+use sabotage::{Bug, crash_point};
 use serde::Deserialize;
 use service::{
     Cursor, IdempotencyKey, Identity, Json, Page, Path, Place, ProblemBody, Query, Scope,
@@ -58,6 +59,7 @@ async fn create(
 ) -> Result<(StatusCode, HeaderMap, Json<Order>)> {
     let started = Instant::now();
     // One of our own for callers that don't care.
+    let key = key.filter(|_| !sabotage::has(Bug::IdempotencyOff));
     let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
     let product = new.product_id.clone();
     let placed = place::place(&app, identity.user_id(), &key, new).await;
@@ -155,6 +157,7 @@ async fn settle(State(app): State<App>, Json(settle): Json<Settle>) -> Result<Js
 async fn acknowledge(State(app): State<App>, Json(done): Json<Acknowledge>) -> Result<StatusCode> {
     if !done.event_ids.is_empty() {
         app.store.acknowledge(&done.queue, &done.event_ids).await?;
+        crash_point!("order.acknowledged");
     }
     Ok(StatusCode::NO_CONTENT)
 }

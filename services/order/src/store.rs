@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use contracts::order::{Hold, SalesLine, Verdict};
 use db::{Begin as _, Column, Db, Rows, with_db};
 use queue::NewJob;
+use sabotage::crash_point;
 use service::Place;
 use sqlx::{Database, Encode, QueryBuilder, Type, query_as, query_scalar};
 use std::{collections::HashSet, time::Duration};
@@ -139,6 +140,7 @@ impl Store {
                 .await?
                 .into_iter()
                 .collect();
+            crash_point!("order.inserted");
             let entries: Vec<_> = orders
                 .iter()
                 .filter(|(o, _)| new.contains(&o.id))
@@ -147,7 +149,9 @@ impl Store {
             if !entries.is_empty() {
                 outbox_rows(&entries, due).build().execute(&mut *tx).await?;
             }
+            crash_point!("order.before_commit");
             tx.commit().await?;
+            crash_point!("order.after_commit");
             Ok(new)
         })
     }

@@ -34,6 +34,7 @@ fn supervise(data: &std::path::Path) -> Arc<AtomicU32> {
                     .map(|n| replica(n, state.1[usize::from(n) - 1], away))
                     .into(),
             },
+            Request::Rollout { .. } | Request::Progress => Response::Rollout { rollout: None },
         }
     };
     tokio::spawn(control::serve(

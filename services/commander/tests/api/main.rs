@@ -4,6 +4,7 @@ mod faults;
 mod journal;
 mod kill;
 mod ops;
+mod rollout;
 mod safety;
 mod start;
 mod state;

@@ -2,7 +2,7 @@
 use axum::Router;
 use clap::Parser as _;
 use commander::{App, Config};
-use control::{Replica, Request, Response, State};
+use control::{Phase, Replica, Request, Response, Rollout, State};
 use db::Db;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Commander {
         arguments.extend(settings);
         let config = Config::try_parse_from(arguments).expect("valid settings");
         let mut registry = telemetry::registry();
-        let app = App::new(&config, db.clone(), &mut registry);
+        let app = App::new(&config, db.clone(), &mut registry).expect("drills");
         let router = commander::router(app.clone(), &config, &mut registry);
         let _background = commander::background(&app);
         Self {
@@ -64,6 +64,10 @@ impl Commander {
 
     pub async fn kill(&self, target: Value) -> Answer {
         call_as(&self.router, OPERATOR, "POST", "/ops/kill", target).await
+    }
+
+    pub async fn roll_out(&self, order: Value) -> Answer {
+        call_as(&self.router, OPERATOR, "POST", "/ops/rollout", order).await
     }
 
     pub async fn kill_with_key(&self, target: Value, key: &str) -> Answer {
@@ -113,6 +117,7 @@ struct Fleet {
     replicas: Vec<Replica>,
     killed: Vec<String>,
     refuses: bool,
+    rollout: Option<Rollout>,
 }
 
 impl Supervisor {
@@ -138,6 +143,20 @@ impl Supervisor {
                     telling.send_replace(());
                     fleet.kill(name)
                 }
+                Request::Rollout { id, service, .. } => {
+                    fleet.rollout = Some(Rollout {
+                        id,
+                        service,
+                        phase: Phase::Running,
+                        reason: None,
+                    });
+                    Response::Rollout {
+                        rollout: fleet.rollout.clone(),
+                    }
+                }
+                Request::Progress => Response::Rollout {
+                    rollout: fleet.rollout.clone(),
+                },
             }
         };
         let server = tokio::spawn(control::serve(listener, changes, answer));
@@ -157,6 +176,21 @@ impl Supervisor {
 
     pub fn refuse_kills(&self) {
         self.fleet.lock().expect("not poisoned").refuses = true;
+    }
+
+    /// The rollout that was asked for ends; none is known after `None`.
+    pub fn end_rollout(&self, end: Option<(Phase, Option<&str>)>) {
+        let mut fleet = self.fleet.lock().expect("not poisoned");
+        let rollout = fleet.rollout.take();
+        fleet.rollout = end.and_then(|(phase, reason)| {
+            let reason = reason.map(str::to_owned);
+            rollout.map(|rollout| Rollout {
+                phase,
+                reason,
+                ..rollout
+            })
+        });
+        self.change.send_replace(());
     }
 
     pub fn set(&self, name: &str, change: impl FnOnce(&mut Replica)) {

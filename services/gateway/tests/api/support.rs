@@ -32,7 +32,7 @@ pub const SERVICES: [&str; 7] = [
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 37] = [
+pub const PUBLIC: [(&str, &str, &str); 51] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -70,6 +70,20 @@ pub const PUBLIC: [(&str, &str, &str); 37] = [
     ("DELETE", "/api/ops/faults", "commander"),
     ("DELETE", "/api/ops/faults/{id}", "commander"),
     ("POST", "/api/ops/outages", "commander"),
+    ("POST", "/api/ops/rollout", "commander"),
+    ("GET", "/api/ops/load", "commander"),
+    ("POST", "/api/ops/load", "commander"),
+    ("DELETE", "/api/ops/load", "commander"),
+    ("GET", "/api/ops/drills", "commander"),
+    ("GET", "/api/ops/drills/runs", "commander"),
+    ("POST", "/api/ops/drills/runs", "commander"),
+    ("GET", "/api/ops/drills/runs/{id}", "commander"),
+    ("GET", "/api/ops/drills/runs/{id}/report", "commander"),
+    ("POST", "/api/ops/drills/restore", "commander"),
+    ("POST", "/api/ops/drills/{name}/run", "commander"),
+    ("POST", "/api/ops/drills/{name}/break", "commander"),
+    ("GET", "/api/ops/drills/{name}/hint", "commander"),
+    ("POST", "/api/ops/drills/{name}/verify", "commander"),
 ];
 
 /// What the services have beside that.
@@ -89,7 +103,9 @@ pub const INSIDE: [(&str, &str, &str); 11] = [
 
 /// The path with its parameters filled in.
 pub fn real(path: &str) -> String {
-    path.replace("{id}", ID).replace("{size}", "256")
+    path.replace("{id}", ID)
+        .replace("{size}", "256")
+        .replace("{name}", "kill-one")
 }
 
 /// One request as a service got it.
