@@ -109,9 +109,10 @@ fn one_rollout_at_a_time_and_stopping_waits_for_none() {
     let busy = "a rollout of order is on its way";
     assert_eq!(ask("inventory", "2")["error"], busy);
     assert_eq!(ask("orders", "3")["error"], "no service is called orders");
-    let list = platform.control().list();
-    let stand_in = list.iter().position(|r| r["name"] == "order-3");
-    let last = list.iter().position(|r| r["name"] == "order-2");
-    assert_eq!(stand_in, last.map(|last| last + 1), "{list:?}");
+    eventually("one stands in beside the replicas of its service", || {
+        let list = platform.control().list();
+        let place = |name: &str| list.iter().position(|r| r["name"] == name);
+        (place("order-3")? == place("order-2")? + 1).then_some(())
+    });
     platform.stop();
 }
