@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 /// Schedules that are audited again after each later one: some mistakes take their time.
 const AGAIN: usize = 8;
 /// So many schedules later the circuit breakers have forgotten a fault.
-const CALM: usize = 3;
+const CALM: usize = 2;
 /// Between two audits of what isn't right yet.
 const PAUSE: Duration = Duration::from_millis(200);
 const AUDITS: u32 = 10;
@@ -136,7 +136,7 @@ fn unavailable(run: &Run, past: &VecDeque<Arc<Run>>) -> Option<String> {
     let mut recent = past.iter().rev().take(CALM);
     let disturbed = recent.any(|run| {
         let mut faults = run.schedule.faults.iter();
-        faults.any(|fault| fault.service == service || fault.service == "gateway")
+        faults.any(|fault| fault.service == service)
     });
     let history = run.history();
     let first = history.failed_tries.first().filter(|_| !disturbed)?;

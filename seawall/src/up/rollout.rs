@@ -127,8 +127,6 @@ async fn replace(
         .clone()
         .live_once(leave.clone(), fleet.kill.clone());
     let mut life = stage.lives.spawn(life);
-    fleet.rollouts.locked().stand_in = Some(stand_in.clone());
-    fleet.changed();
     let deadline = fleet.rollouts.deadline;
     let replaced = tokio::select! {
         done = in_turn(fleet, &stand_in, old, deadline) => done,
@@ -150,13 +148,18 @@ async fn replace(
 /// First the new one is ready, then the old one leaves and its place is taken.
 async fn in_turn(
     fleet: &Fleet,
-    stand_in: &Replica,
+    stand_in: &Arc<Replica>,
     old: &Replica,
     deadline: Duration,
 ) -> Result<(), String> {
     let ready = |replica: &Replica| replica.status().state == State::Ready;
     let late = |name: &str| format!("{name} was not ready within {} s", deadline.as_secs_f32());
     let mut changes = fleet.changes();
+    // Nobody sees it before there is a process, whose start is its name for those who watch.
+    let starts = changes.wait_for(|()| stand_in.status().pid.is_some());
+    drop(starts.await);
+    fleet.rollouts.locked().stand_in = Some(stand_in.clone());
+    fleet.changed();
     let new = timeout(deadline, changes.wait_for(|()| ready(stand_in)));
     if new.await.is_err() {
         return Err(late(&stand_in.name));
