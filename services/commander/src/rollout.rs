@@ -39,7 +39,7 @@ pub async fn begin(
     if let Some(done) = kill::earlier(app, request_key).await? {
         return Ok(done);
     }
-    let replicas = app.driver.victims().await?;
+    let replicas = app.driver.replicas().await?;
     if !replicas.iter().any(|r| r.service == order.service) {
         return Err(Error::NoSuchService);
     }
