@@ -115,7 +115,10 @@ pub fn parse(file: &str, text: &str) -> Result<Drill, Flaw> {
         line: line(text, at),
         message,
     };
-    let at = |key: &str| text.find(&format!("\n{key}")).map_or(0, |at| at + 1);
+    let at = |key: &str| match text.starts_with(key) {
+        true => 0,
+        false => text.find(&format!("\n{key}")).map_or(0, |at| at + 1),
+    };
     let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
     if stem != Some(&drill.name) {
         let message = format!("`name` is {}, and the file is not", drill.name);

@@ -77,7 +77,7 @@ async fn work(State(backend): State<Backend>) -> StatusCode {
         return StatusCode::SERVICE_UNAVAILABLE;
     };
     if rand::rng().random_range(0..100) < backend.fault.error_percent {
-        return StatusCode::INTERNAL_SERVER_ERROR;
+        return StatusCode::SERVICE_UNAVAILABLE;
     }
     sleep(backend.work + Duration::from_millis(backend.fault.latency_ms)).await;
     StatusCode::OK

@@ -30,7 +30,7 @@ pub struct Experiment {
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
     pub latency_ms: u64,
-    /// Answers 500, in percent.
+    /// Answers 503, in percent.
     pub error_percent: u32,
 }
 
