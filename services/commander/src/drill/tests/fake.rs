@@ -117,8 +117,11 @@ async fn operator(State(_): State<Shared>, request: Request, next: Next) -> Resp
 }
 
 async fn orders(State(shop): State<Shared>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 10_000).await;
+    let body = body.expect("a body");
     let mut shop_now = shop.lock().expect("not poisoned");
-    if request.method() == Method::GET {
+    if head.method == Method::GET {
         let items: Vec<_> = shop_now.orders.values().cloned().collect();
         return json_of(&json!({ "items": items, "next": null }));
     }
@@ -128,14 +131,9 @@ async fn orders(State(shop): State<Shared>, request: Request) -> Response {
     if broken || shop_now.killed.is_some_and(recent) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    let key = request.headers()["idempotency-key"]
-        .to_str()
-        .expect("text")
-        .to_owned();
-    drop(shop_now);
-    let body = axum::body::to_bytes(request.into_body(), 10_000).await;
-    let asked: Value = serde_json::from_slice(&body.expect("a body")).expect("JSON");
-    shop_now = shop.lock().expect("not poisoned");
+    let key = head.headers["idempotency-key"].to_str().expect("text");
+    let key = key.to_owned();
+    let asked: Value = serde_json::from_slice(&body).expect("JSON");
     if let Some(order) = shop_now.orders.get(&key) {
         return json_of(order);
     }
