@@ -1,3 +1,4 @@
+-- Written by `ci/k8s --update` from compose/databases.sql; change it there.
 -- Run by the Postgres image when it starts on an empty volume: for each service a role that may do anything
 -- in a database of its own and nothing elsewhere, and one that may look at statistics.
 \set ON_ERROR_STOP on
