@@ -9,23 +9,27 @@ LINK_LOCAL = "169.254.0.0/16"
 
 
 def allowed(rendered):
-    """Triples (from, to, port) that the policies allow inside, and triples that name something outside."""
+    """Triples (from, to, port) that the sender's policies allow, those that the receiver's do, and those that name
+    something outside."""
     policies = rendered.of("NetworkPolicy")
     places = {name(each): (labels(each), ports(each)) for each in rendered.workloads}
-    inside, outside = set(), set()
-    for one, (mine, _) in places.items():
+    sent, received, outside = set(), set(), set()
+    for one, (mine, listens) in places.items():
         for peer, port in sides(policies, mine, "Egress"):
-            for other, (theirs, listens) in places.items():
-                if not is_pod(peer) or not selects(peer.get("podSelector", {}), theirs) or port not in listens:
-                    continue
-                if any(is_pod(p) and selects(p.get("podSelector", {}), mine) and q == port for p, q in sides(policies, theirs, "Ingress")):
-                    inside.add((one, other, port))
-            if not is_pod(peer):
+            if is_pod(peer):
+                sent |= {(one, other, port) for other in matching(places, peer) if port in places[other][1]}
+            else:
                 outside.add((one, text(peer), port))
         for peer, port in sides(policies, mine, "Ingress"):
-            if not is_pod(peer):
+            if is_pod(peer):
+                received |= {(other, one, port) for other in matching(places, peer) if port in listens}
+            else:
                 outside.add((text(peer), one, port))
-    return inside, outside
+    return sent, received, outside
+
+
+def matching(places, peer):
+    return [who for who, (marks, _) in places.items() if selects(peer["podSelector"], marks)]
 
 
 def is_pod(peer):
@@ -105,11 +109,12 @@ def outside_needed(rendered, facts):
 
 def connectivity(rendered, facts):
     """Exactly the connections that are needed are allowed."""
-    found, around = allowed(rendered)
-    for have, want in ((found, needed(rendered, facts)), (around, outside_needed(rendered, facts))):
+    sent, received, around = allowed(rendered)
+    wanted = needed(rendered, facts)
+    for have, both, want in ((sent | received, sent & received, wanted), (around, around, outside_needed(rendered, facts))):
         for one, other, port in sorted(have - want):
             yield "network", f"{one} may reach {other} on {port}, and nothing needs that"
-        for one, other, port in sorted(want - have):
+        for one, other, port in sorted(want - both):
             yield "network", f"{one} may not reach {other} on {port}, and has to"
     for policy in rendered.of("NetworkPolicy"):
         for rule in [*policy["spec"].get("egress", ()), *policy["spec"].get("ingress", ())]:
@@ -137,7 +142,9 @@ def urls(rendered, facts):
 
 
 def isolated(rendered, facts):
-    """Pods that no policy keeps in are as open as the cluster."""
+    """Pods that no policy keeps in are as open as the cluster; one that is new is kept in, too."""
+    if not any(p["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} for p in rendered.of("NetworkPolicy")):
+        yield "network", "nothing denies what no policy allows"
     for workload in rendered.workloads:
         for side in ("Ingress", "Egress"):
             held = [p for p in rendered.of("NetworkPolicy") if side in p["spec"]["policyTypes"] and selects(p["spec"]["podSelector"], labels(workload))]

@@ -125,7 +125,7 @@ def endings(rendered, facts):
             if sleep < 5:
                 yield "grace", f"{name(each)} leaves before anybody has forgotten it"
             # STOP_TIMEOUT counts for requests in flight, and again for background work.
-            longest = sleep + seconds(told["DRAIN_TIME"]) + 2 * seconds(told["STOP_TIMEOUT"])
+            longest = sleep + seconds(told.get("DRAIN_TIME", "500ms")) + 2 * seconds(told.get("STOP_TIMEOUT", "20s"))
             grace = pod(each).get("terminationGracePeriodSeconds", 30)
             if grace < longest + 5:
                 yield "grace", f"{name(each)} may take {longest:g} s to end and is killed after {grace} s"

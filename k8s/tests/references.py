@@ -110,7 +110,7 @@ def ingresses(rendered, _):
                     yield "exposure", f"the Ingress opens {path['path']}"
         hosts = {rule.get("host") for rule in each["spec"]["rules"]}
         for tls in each["spec"].get("tls", ()):
-            names = {host for c in rendered.of("Certificate") if c["spec"]["secretName"] == tls["secretName"] for host in c["spec"]["dnsNames"]}
+            names = {host for c in rendered.of("Certificate") if c["spec"].get("secretName") == tls["secretName"] for host in c["spec"]["dnsNames"]}
             if not hosts <= set(tls["hosts"]) or not hosts <= names:
                 yield "exposure", f"no certificate fits {hosts}"
 
