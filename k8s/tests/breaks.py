@@ -1,12 +1,15 @@
 """Breaks each rule on a copy of what is rendered, and sees it reported."""
 import copy
+import subprocess
+import tempfile
 
 import checkov_reasons
+import containers
 import copies
 import environments
 import policy
 import schemas
-from rendered import Rendered
+from rendered import K8S, Rendered
 
 DEV, UAT, PROD, KIND, EKS = "overlays/dev", "overlays/uat", "overlays/prod", "kind/prod", "eks/prod"
 OPERATOR, ALL = "tests/renders/monitoring", "tests/renders/everything"
@@ -167,6 +170,39 @@ def escaped(documents, change):
     return [swap(each, "~", "/") for each in documents]
 
 
+# What k8s/tests/run-containers does follows the manifest in each of these.
+FOLLOWED = [
+    at(*ORDER, f"{POD}/securityContext/runAsUser", 65533),
+    at(*ORDER, f"{BOX}/securityContext/readOnlyRootFilesystem", False),
+    at(*ORDER, f"{BOX}/securityContext/allowPrivilegeEscalation", True),
+    at(*ORDER, f"{BOX}/securityContext/capabilities/drop", ["NET_RAW"]),
+    at(*ORDER, f"{BOX}/resources/limits/memory", "64Mi"),
+    at(*ORDER, f"{BOX}/image", "seawall-order:9"),
+    at("ConfigMap", "platform", "data/LOG_LEVEL", "trace"),
+    at("Secret", "order", "data/ORDER_ID_SECRET", "eA=="),
+    at("Service", "order", "metadata/name", "orders"),
+]
+
+
+def plan(rendered):
+    """The command for order, with what it needs in a folder that goes away."""
+    workload = rendered.get("Deployment", "order")
+    with tempfile.TemporaryDirectory() as place:
+        return containers.Plan(rendered, workload, containers.secrets_of(rendered, {}), place).command("test", "test")
+
+
+def followed(everything):
+    as_is = plan(everything[DEV])
+    assert {"--read-only", "65532:65532", "ALL", "no-new-privileges", "order", "seawall-order:0.1.0"} <= set(as_is), as_is
+    for number, change in enumerate(FOLLOWED):
+        changed = Rendered(DEV, escaped(copy.deepcopy(everything[DEV].documents), change))
+        assert plan(changed) != as_is, f"run-containers doesn't care about change {number}"
+    for folder in (DEV, UAT, PROD):
+        done = subprocess.run([K8S / "tests/run-containers", folder, "--plan"], text=True, capture_output=True)
+        lines = done.stdout.splitlines()
+        assert done.returncode == 0 and len(lines) == 8, f"run-containers {folder} --plan: {done.stderr}"
+
+
 def self_test(everything, facts):
     for folder, each in everything.items():
         assert not list(policy.findings(each, facts)), f"k8s/{folder} has findings of its own"
@@ -181,5 +217,6 @@ def self_test(everything, facts):
     assert len(list(copies.findings(changed))) == len(changed), "a copy that differs went unnoticed"
     reasons = list(checkov_reasons.unexplained({("CKV_K8S_16", "Deployment.seawall-dev.order", "privileged")}))
     assert any("CKV_K8S_16" in text for text in reasons) and len(reasons) > 4, "checkov's findings go unnoticed"
+    followed(everything)
     print(f"ci/k8s: each of {len({rule for rule, *_ in BREAKS})} rules can fail, in {len(BREAKS)} ways")
     return 0
