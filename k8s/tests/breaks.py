@@ -75,6 +75,7 @@ BREAKS = [
     ("probes", DEV, at("StatefulSet", "redis", f"{BOX}/livenessProbe", None)),
     ("ports", DEV, at(*ORDER, f"{BOX}/ports/0/containerPort", 5001)),
     ("ports", DEV, at("Service", "order", "spec/ports/0/port", 80)),
+    ("ports", ALL, at("Deployment", "grafana", f"{BOX}/ports/0/name", "http")),
     ("grace", DEV, at(*ORDER, f"{POD}/terminationGracePeriodSeconds", 50)),
     ("grace", DEV, at("ConfigMap", "platform", "data/STOP_TIMEOUT", "30s")),
     ("grace", DEV, at(*ORDER, f"{BOX}/lifecycle", None)),

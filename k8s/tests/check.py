@@ -2,10 +2,14 @@
 import difflib
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
+
+import yaml
 
 import breaks
 import checkov_reasons
@@ -72,6 +76,21 @@ def aws():
             yield "aws", f"image has no role in {each}"
 
 
+def prometheus(text=None):
+    """promtool, where it is installed, on all that Debian's was built with: discovery in Kubernetes isn't."""
+    path = rendered.K8S / "components/monitoring-plain/prometheus.yml"
+    config = yaml.load(text or path.read_text(), rendered.LOADER)
+    for each in config["scrape_configs"]:
+        each.pop("kubernetes_sd_configs", None)
+    if shutil.which("promtool"):
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            yaml.safe_dump(config, file)
+            file.flush()
+            done = subprocess.run(["promtool", "check", "config", file.name], text=True, capture_output=True)
+        if done.returncode:
+            yield "prometheus", f"{path.name}: {done.stderr.strip()[-500:]}"
+
+
 def findings(everything, facts):
     for folder, each in everything.items():
         for rule, text in [*policy.findings(each, facts), *schemas.findings(each)]:
@@ -83,6 +102,7 @@ def findings(everything, facts):
     yield from copies.findings()
     yield from covered(everything)
     yield from aws()
+    yield from prometheus()
     yield from snapshots()
 
 

@@ -115,6 +115,15 @@ def probes(rendered, facts):
                 yield "ports", f"{who} says it listens on {listens}, its image does on {facts.ports[who]} and {OPS}"
 
 
+def replicas(rendered, facts):
+    """Commander takes a pod of ours with a port `http` for a replica of a service."""
+    for each in rendered.workloads:
+        named = {port["name"] for container in pod(each)["containers"] for port in container.get("ports", ())}
+        seen = "http" in named and labels(each).get("app.kubernetes.io/part-of") == "seawall"
+        if seen is not is_ours(each, facts):
+            yield "ports", f"commander would{'' if seen else ' not'} take {name(each)} for a service"
+
+
 def endings(rendered, facts):
     """The grace period is longer than all that an orderly end may take."""
     for each in rendered.workloads:
@@ -160,4 +169,4 @@ def labelled(rendered, facts):
                 yield "labels", f"{name(each)} is of no known component"
 
 
-RULES = [restricted, tokens, roles, probes, endings, updates, labelled]
+RULES = [restricted, tokens, roles, probes, replicas, endings, updates, labelled]
