@@ -4,6 +4,7 @@
 """
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,6 +12,8 @@ K8S = Path(__file__).resolve().parent.parent
 ROOT = K8S.parent
 MONITORING = ROOT / "monitoring"
 NOTE = "# Written by `ci/k8s --update` from {}; change it there.\n"
+# What Grafana asks in a cluster.
+BROUGHT = {"prometheus", "loki"}
 # What etcd takes as one object, and some room.
 LARGEST = 900_000
 
@@ -53,6 +56,13 @@ def dashboards():
     return found
 
 
+def datasources(source="monitoring/grafana/provisioning/datasources/datasources.yml"):
+    """Those that a component brings."""
+    told = yaml.safe_load((ROOT / source).read_text())
+    told["datasources"] = [each for each in told["datasources"] if urlsplit(each["url"]).hostname in BROUGHT]
+    return dump(source, told)
+
+
 def copies():
     """Path below k8s/ and its text."""
     folder, alerts = rules()
@@ -68,7 +78,7 @@ def copies():
     return {
         "base/postgres/databases.sql": plain("compose/databases.sql", "--"),
         "components/loki/loki.yml": plain("monitoring/loki/loki.yml"),
-        f"{plain_folder}/datasources.yml": plain("monitoring/grafana/provisioning/datasources/datasources.yml"),
+        f"{plain_folder}/datasources.yml": datasources(),
         f"{plain_folder}/rules.yaml": dump(folder.relative_to(ROOT), config_map("prometheus-rules", alerts)),
         f"{plain_folder}/alertmanager-config.yaml": dump(alertmanager, config_map("alertmanager", told)),
         f"{plain_folder}/dashboards.yaml": dump(source, config_map("grafana-dashboards", boards)),
