@@ -9,7 +9,7 @@ import copies
 import environments
 import policy
 import schemas
-from rendered import K8S, Rendered
+from rendered import K8S, Rendered, plain_name
 
 DEV, UAT, PROD, KIND, EKS = "overlays/dev", "overlays/uat", "overlays/prod", "kind/prod", "eks/prod"
 OPERATOR, ALL = "tests/renders/monitoring", "tests/renders/everything"
@@ -20,8 +20,7 @@ def at(kind, name, path, value):
 
     def change(documents):
         for each in documents:
-            which = each["metadata"]["name"]
-            if each["kind"] == kind and (which == name or which.startswith(f"{name}-") and kind in ("ConfigMap", "Secret")):
+            if each["kind"] == kind and plain_name(each) == name:
                 *way, last = path.split("/")
                 place = each
                 for key in way:

@@ -3,7 +3,7 @@ import base64
 import os
 from pathlib import Path
 
-from rendered import labels, name, pod, selects
+from rendered import labels, name, plain_name, pod, selects
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -121,7 +121,7 @@ def secrets_of(rendered, made):
     own = {}
     for each in rendered.of("Secret"):
         values = {key: base64.b64decode(value).decode() for key, value in each["data"].items()}
-        own[name(each)] = own[name(each)[: -len("-0123456789")]] = values
+        own[name(each)] = own[plain_name(each)] = values
     return own or made
 
 

@@ -3,7 +3,7 @@ import base64
 import re
 
 from facts import targets
-from rendered import labels, name, pod, selects
+from rendered import labels, name, plain_name, pod, selects
 
 # docs: namespace, APP_ENV, LOG_LEVEL, CRON_SCHEDULE, replicas (None: autoscaled), least replicas, chaos.
 TABLE = {
@@ -147,7 +147,7 @@ def secrets(rendered, facts):
     def value(secret, key):
         return base64.b64decode(by_name[secret]["data"][key]).decode()
 
-    by_name = {re.sub(r"-[a-z0-9]{10}$", "", name(each)): each for each in found}
+    by_name = {plain_name(each): each for each in found}
     for service in sorted(facts.database):
         url = value(service, "DATABASE_URL")
         password = value("postgres", f"{service.upper()}_DATABASE_PASSWORD")
@@ -160,7 +160,7 @@ def secrets(rendered, facts):
         yield "secrets", "dev has other Secrets than k8s/secrets makes"
     for each in found:
         for key in each["data"]:
-            if "laptop-only" not in value(re.sub(r"-[a-z0-9]{10}$", "", name(each)), key):
+            if "laptop-only" not in value(plain_name(each), key):
                 yield "secrets", f"{key} of {name(each)} looks like a real secret"
 
 
@@ -182,7 +182,7 @@ def flat(value, path=""):
 
 def leaves(rendered):
     """Every leaf of every object; names without the suffix that tells contents apart."""
-    hashed = {name(each): re.sub(r"-[a-z0-9]{10}$", "", name(each)) for each in rendered.of("ConfigMap", "Secret")}
+    hashed = {name(each): plain_name(each) for each in rendered.of("ConfigMap", "Secret")}
     found = {}
     for each in rendered.documents:
         which = "" if each["kind"] == "Namespace" else hashed.get(name(each), name(each))

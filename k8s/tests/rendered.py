@@ -1,4 +1,5 @@
 """What `kubectl kustomize` makes of a folder, and how to look things up in it."""
+import re
 import subprocess
 from pathlib import Path
 
@@ -89,6 +90,11 @@ def labels(workload):
 
 def name(each):
     return each["metadata"]["name"]
+
+
+def plain_name(each):
+    """Without the suffix by which Kustomize tells contents apart, in its alphabet."""
+    return re.sub(r"-[2456789bcdfghkmt]{10}$", "", name(each))
 
 
 def component(workload):
