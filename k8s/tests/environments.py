@@ -145,7 +145,7 @@ def secrets(rendered, facts):
             yield "secrets", f"the Secret {name(each)} is in the manifests of {rendered.environment}"
         return
     def value(secret, key):
-        return base64.b64decode(by_name[secret]["data"][key]).decode()
+        return base64.b64decode(by_name.get(secret, {"data": {}})["data"].get(key, "")).decode()
 
     by_name = {plain_name(each): each for each in found}
     for service in sorted(facts.database):
@@ -154,7 +154,7 @@ def secrets(rendered, facts):
         if url != f"postgres://{service}:{password}@postgres/{service}" or service not in facts.databases:
             yield "secrets", f"DATABASE_URL of {service} doesn't fit Postgres"
     redis = value("queue", "REDIS_URL")
-    if list(targets(redis)) != [("redis", 6379)] or f":{value('redis', 'REDIS_PASSWORD')}@" not in redis:
+    if not redis or list(targets(redis)) != [("redis", 6379)] or f":{value('redis', 'REDIS_PASSWORD')}@" not in redis:
         yield "secrets", "REDIS_URL doesn't fit Redis"
     if {which: set(each["data"]) for which, each in by_name.items()} != facts.secrets:
         yield "secrets", "dev has other Secrets than k8s/secrets makes"
