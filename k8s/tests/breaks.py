@@ -114,7 +114,7 @@ BREAKS = [
     ("network", DEV, without("NetworkPolicy", "order")),
     ("network", DEV, at("NetworkPolicy", "auth", "spec/ingress/0/ports/0/port", 5004)),
     ("network", DEV, at("NetworkPolicy", "auth", "spec/ingress/0/from/0", {"podSelector": {}})),
-    ("network", DEV, at("NetworkPolicy", "commander", "spec/egress/2/to/0/ipBlock/except", ["10.0.0.0/8"])),
+    ("network", DEV, at("NetworkPolicy", "commander", "spec/egress/3/to/0/ipBlock/except", ["10.0.0.0/8"])),
     ("network", DEV, at("Deployment", "image", "spec/template/metadata/labels/seawall~postgres", "client")),
     ("network", DEV, at("NetworkPolicy", "dns", "spec/egress/0/to/0/namespaceSelector", {"matchLabels": {"kubernetes.io/metadata.name": "default"}})),
     ("network", EKS, at("NetworkPolicy", "ingress", "spec/ingress/0/from/0/ipBlock/cidr", "0.0.0.0/0")),

@@ -15,6 +15,9 @@ ALSO_KNOWN = {
     "AWS_REGION": "read by the client of S3: the usual AWS_… variables",
     "CHAOS_ENABLED": "of all services, once they have fault points",
     "CHAOS_TOKEN": "of all services, once they have fault points",
+    "GATEWAY_URLS": "of commander, once it runs drills",
+    "AUTH_URLS": "of commander, once it runs drills",
+    "PROMETHEUS_URL": "of commander, once it runs drills",
     "POD_NAMESPACE": "of commander, once it drives Kubernetes",
 }
 # Which URL settings mean an ops listener.
@@ -59,10 +62,12 @@ class Facts:
                 yield from re.findall(r"^\| `(\w+)`", body, re.M)
 
     def called(self):
-        """Caller, callee, port. What commander reads of the gateways are their ops listeners."""
+        """Caller, callee, port. Of the gateways commander reads the metrics, too."""
         for caller, callees in self.calls.items():
             for callee in callees:
-                yield caller, callee, OPS if (caller, callee) == ("commander", "gateway") else self.ports[callee]
+                yield caller, callee, self.ports[callee]
+                if (caller, callee) == ("commander", "gateway"):
+                    yield caller, callee, OPS
 
 
 def made(script):

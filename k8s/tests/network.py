@@ -68,6 +68,7 @@ def needed(rendered, facts):
     edges |= {(one, "postgres", 5432) for one in facts.database} | {(one, "redis", 6379) for one in facts.queue}
     edges |= {("postgres-exporter", "postgres", 5432), ("redis-exporter", "redis", 6379)}
     edges |= {("grafana", "prometheus", 9090), ("prometheus", "alertmanager", 9093), ("grafana", "loki", 3100)}
+    edges.add(("commander", "prometheus", 9090))
     edges |= {("alertmanager", "commander", facts.ports["commander"]), ("alloy", "loki", 3100)}
     edges |= {("prometheus", one, OPS) for one in facts.services}
     edges |= {("prometheus", one, port) for one, port in (("postgres-exporter", 9187), ("redis-exporter", 9121), ("kube-state-metrics", 8080))}
@@ -99,6 +100,7 @@ def outside_needed(rendered, facts):
         scraped = [(one, OPS) for one in facts.services] + [("postgres-exporter", 9187), ("redis-exporter", 9121)]
         # One policy for all pods: the ports that a pod doesn't listen on mean nothing.
         edges |= {("monitoring/prometheus", one, port) for one in there for port in {port for _, port in scraped}}
+        edges.add(("commander", "monitoring/prometheus", 9090))
         edges.add(("monitoring/alertmanager", "commander", facts.ports["commander"]))
     if "loki" in there:
         edges.add(("monitoring/grafana", "loki", 3100))

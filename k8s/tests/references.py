@@ -82,7 +82,8 @@ def addresses(rendered, _):
             for key, value in told.items():
                 if value and re.match(r"[a-z]+://[a-z]", value) and not value.startswith(("s3:", "file:")):
                     for host, port in targets(value):
-                        if (host, port) not in known:
+                        # A name with a dot is of another namespace.
+                        if (host, port) not in known and "." not in host:
                             yield "addresses", f"{name(workload)}: {key} names {host}:{port}, which no Service has"
     for each in rendered.of("ConfigMap"):
         for key, value in each.get("data", {}).items():
