@@ -82,7 +82,7 @@ impl Platform {
             services,
             signals,
             queues,
-            faults: app.points.list(replicas).await,
+            faults: app.points.seen(replicas).await,
             load: None,
         }
     }
