@@ -28,12 +28,15 @@ const LOOK: Duration = Duration::from_millis(300);
 /// However many ask, the replicas are asked this often at most.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// What was seen, and when.
+type Seen = (Instant, Vec<Value>);
+
 /// Reaches them with the token that opens them all.
 #[derive(Clone)]
 pub struct Points {
     /// None where nothing may be broken.
     authorization: Option<HeaderValue>,
-    seen: Arc<Mutex<Option<(Instant, Vec<Value>)>>>,
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 impl Points {
