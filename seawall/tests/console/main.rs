@@ -3,6 +3,7 @@
 mod account;
 mod away;
 mod browser;
+mod chaos;
 mod jobs;
 mod looks;
 mod ops;
