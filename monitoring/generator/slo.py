@@ -74,7 +74,8 @@ def burning(slo, severity, source, profile):
     expr = "\nor\n".join(pairs)
     if "bad_time" in slo:
         return expr
-    enough = f"(\n{indented(failing(slo, longest[-1], 'increase'))}\n) >= {source['least']}"
+    some = failing(slo, longest[-1], "increase") if "good" in slo else over(slo["bad"], longest[-1], "increase")
+    enough = f"(\n{indented(some)}\n) >= {source['least']}"
     return f"(\n{indented(expr)}\n)\nand on (namespace)\n{enough}"
 
 
@@ -85,8 +86,8 @@ def alerts(slo, source, profile):
             "expr": burning(slo, severity, source, profile),
             "labels": {"severity": severity, "team": slo["team"], "slo": slo["name"], "sloth_severity": kind},
             "summary": f"{slo['name']}: the error budget in {{{{ $labels.namespace }}}} is spent too fast",
-            "description": f"{{{{ $value | humanizePercentage }}}} failed in the shortest window; "
-            f"{slo['objective']} % must not. {slo['says']}.",
+            "description": f"{{{{ $value | humanizePercentage }}}} of late did not. Promised are {slo['objective']} %: "
+            f"{slo['says'][0].lower()}{slo['says'][1:]}.",
             "dashboard": slo["dashboard"],
         }
 
