@@ -63,8 +63,9 @@ def expectations(case, times, starts, step):
         return
     if "fires" not in times:
         return
-    before = fault + times["quiet"] - step
-    yield asked(f"count_over_time({firing}[{before}s])", before, [])
+    if "quiet" in times:
+        before = fault + times["quiet"] - step
+        yield asked(f"count_over_time({firing}[{before}s])", before, [])
     answers = [{"labels": "ALERTS" + selector(each), "value": 1} for each in
                ({**labels, **other} for other in case.get("also", [{}]))]
     yield asked(firing, fault + times["fires"], answers)
@@ -93,9 +94,11 @@ def test(case, profile, urls):
         made["promql_expr_test"] += [asked(f"count({expr})", when, [{"labels": "{}", "value": 1}]) for expr in exprs]
     if says := case.get("says"):
         when = starts[1] + seconds(mine)["fires"]
-        told = {name: text.format(**mine.get("words", {})) for name, text in says.items()} | urls(case["alert"])
-        answer = {"exp_labels": case["labels"], "exp_annotations": told}
-        made["alert_rule_test"] = [{"eval_time": f"{when}s", "alertname": case["alert"], "exp_alerts": [answer]}]
+        answers = []
+        for labels, texts in [(case["labels"], says), *((b["labels"], b["says"]) for b in case.get("beside", ()))]:
+            told = {name: text.format(**mine.get("words", {})) for name, text in texts.items()} | urls(case["alert"])
+            answers.append({"exp_labels": labels, "exp_annotations": told})
+        made["alert_rule_test"] = [{"eval_time": f"{when}s", "alertname": case["alert"], "exp_alerts": answers}]
     return step, made
 
 
