@@ -119,11 +119,16 @@ fn a_fault_ends_without_commander() {
     for name in ["commander-1", "commander-2"] {
         send(control.pid(name), rustix::process::Signal::KILL);
     }
-    for name in ["notification-1", "notification-2"] {
+    let both = ["notification-1", "notification-2"];
+    let readiness = |name: &str| {
         let ops = control.replica(name)["ops"].clone();
-        let ready = format!("{}/readyz", ops.as_str().expect("a URL"));
-        assert_eq!(get(&ready).0, 503, "{name}");
-        eventually("it is ready again", || (get(&ready).0 == 200).then_some(()));
+        get(&format!("{}/readyz", ops.as_str().expect("a URL"))).0
+    };
+    assert_eq!(both.map(readiness), [503, 503]);
+    for name in both {
+        eventually("it is ready again", || {
+            (readiness(name) == 200).then_some(())
+        });
         assert_eq!(gauge(&platform, name, "unready").as_deref(), Some("0"));
     }
     assert!(began.elapsed() >= Duration::from_secs(4), "it ended early");

@@ -24,7 +24,7 @@ fn under_load(platform: &Platform, seconds: u32, meanwhile: impl FnOnce()) {
     command.arg("--data").arg(platform.data());
     let report = platform.data().join("report.json");
     command.arg("--json").arg(&report);
-    command.args(["--rate", "40", "--seconds", &seconds.to_string()]);
+    command.args(["--rate", "20", "--seconds", &seconds.to_string()]);
     let load = thread::spawn(move || command.output().expect("runs"));
     let began = Instant::now();
     meanwhile();

@@ -28,12 +28,15 @@ const LOOK: Duration = Duration::from_millis(300);
 /// However many ask, the replicas are asked this often at most.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// What was seen, and when.
+type Seen = (Instant, Vec<Value>);
+
 /// Reaches them with the token that opens them all.
 #[derive(Clone)]
 pub struct Points {
     /// None where nothing may be broken.
     authorization: Option<HeaderValue>,
-    seen: Arc<Mutex<Option<(Instant, Vec<Value>)>>>,
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 impl Points {
@@ -70,19 +73,24 @@ impl Points {
         }
     }
 
-    /// All faults that are active at these replicas; those of whoever doesn't answer are left out.
+    /// All faults that are active at these replicas now; those of whoever doesn't answer are left out.
     pub async fn list(&self, replicas: &[Replica]) -> Vec<Value> {
         if !self.are_open() {
             return Vec::new();
         }
+        let asked = running(replicas).map(|replica| self.list_one(replica));
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// The same as it is now, or was a moment ago.
+    pub async fn seen(&self, replicas: &[Replica]) -> Vec<Value> {
         let mut seen = self.seen.lock().await;
         if let Some((at, items)) = &*seen
             && at.elapsed() < FRESH
         {
             return items.clone();
         }
-        let asked = running(replicas).map(|replica| self.list_one(replica));
-        let items: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        let items = self.list(replicas).await;
         *seen = Some((Instant::now(), items.clone()));
         items
     }

@@ -88,7 +88,7 @@ impl Platform {
             services,
             signals,
             queues,
-            faults: app.points.list(replicas).await,
+            faults: app.points.seen(replicas).await,
             load: present_load(app).await,
         }
     }

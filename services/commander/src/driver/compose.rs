@@ -25,13 +25,16 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whoever asks in between is told what the watch has seen.
 const FRESH: Duration = Duration::from_millis(1500);
 
+/// What was seen, and when.
+type Seen = (Instant, Vec<Replica>);
+
 /// Each address behind a service's name is one container.
 #[derive(Clone, Debug)]
 pub struct Compose {
     services: Arc<[OpsUrl]>,
     /// By service; a container keeps its place as long as it is known.
     places: Arc<Mutex<BTreeMap<String, Vec<Place>>>>,
-    seen: Arc<Mutex<Option<(Instant, Vec<Replica>)>>>,
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 #[derive(Clone, Debug)]

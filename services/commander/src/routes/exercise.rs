@@ -118,7 +118,7 @@ pub async fn verify(
         },
         healthy: reasons.is_empty(),
         solved: right.unwrap_or(reasons.is_empty()),
-        drill: (right == Some(true)).then(|| run.name),
+        drill: (right == Some(true)).then_some(run.name),
         reasons,
     }))
 }

@@ -51,19 +51,15 @@ async fn containers_show_break_die_and_come_back() {
         .await;
 
         // It dies; the container is started again at its address.
-        let first = replica(&state, "order", 1);
-        let (place, address) = match first["address"] == one.ops.to_string() {
-            true => (1, one.ops),
-            false => (1, two.ops),
+        let address = replica(&state, "order", 1)["address"].clone();
+        let (dies, _stays) = match address == one.ops.to_string() {
+            true => (one, two),
+            false => (two, one),
         };
-        let (dies, _stays) = if address == one.ops {
-            (one, two)
-        } else {
-            (two, one)
-        };
+        let address = dies.ops;
         let shown = async |wanted: &str| {
             let state = commander.get("/ops/state").await.expect(200);
-            replica(&state, "order", place)["state"] == wanted
+            replica(&state, "order", 1)["state"] == wanted
         };
         eventually("the watch has seen it", async || {
             commander
@@ -92,7 +88,7 @@ async fn containers_show_break_die_and_come_back() {
         })
         .await;
         let state = commander.get("/ops/state").await.expect(200);
-        assert_eq!(replica(&state, "order", place)["restarts"], 1, "{state}");
+        assert_eq!(replica(&state, "order", 1)["restarts"], 1, "{state}");
     })
     .await;
 }

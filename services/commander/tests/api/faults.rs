@@ -6,7 +6,6 @@ use crate::{
 use commander::MIGRATIONS;
 use serde_json::{Value, json};
 use service::faults::Kind;
-use std::time::Duration;
 
 const WITH_TOKEN: [&str; 1] = ["--chaos-token=the token of all"];
 
@@ -20,8 +19,6 @@ fn error(seconds: u32) -> Value {
 }
 
 async fn active(commander: &Commander) -> Value {
-    // What was seen is shown for a moment.
-    tokio::time::sleep(Duration::from_secs(1)).await;
     commander.get("/ops/faults").await.expect(200)
 }
 
@@ -221,7 +218,6 @@ async fn the_same_key_begins_it_once() {
             .post_with_key("/ops/faults", order.clone(), "k1")
             .await
             .expect(201);
-        tokio::time::sleep(Duration::from_secs(1)).await;
         let second = commander
             .post_with_key("/ops/faults", order, "k1")
             .await

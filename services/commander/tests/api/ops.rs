@@ -4,16 +4,21 @@ use axum::Router;
 use serde_json::Value;
 use service::{Config, Faults, Server, Shutdown, testing::free_port};
 use std::net::SocketAddr;
-use tokio_util::task::AbortOnDropHandle;
 
 pub const TOKEN: &str = "the token of all";
 
-/// A replica that does nothing but break.
+/// A replica that does nothing but break; dropped, it stops.
 pub struct Replica {
     pub name: String,
     pub ops: SocketAddr,
     pub faults: Faults,
-    _task: AbortOnDropHandle<()>,
+    shutdown: Shutdown,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
 }
 
 impl Replica {
@@ -38,15 +43,13 @@ impl Replica {
         }
         let server = Server::new(free_port(), config, telemetry::registry());
         let server = server.faults(faults.clone());
-        let task = tokio::spawn(async move {
-            let served = server.serve(Router::new(), Shutdown::new()).await;
-            served.expect("it serves");
-        });
+        let shutdown = Shutdown::new();
+        tokio::spawn(server.serve(Router::new(), shutdown.clone()));
         Self {
             name: name.to_owned(),
             ops,
             faults,
-            _task: AbortOnDropHandle::new(task),
+            shutdown,
         }
     }
 
