@@ -29,8 +29,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// For what is on its way when the load ends.
-const SETTLE: Duration = Duration::from_secs(30);
+/// For what is on its way when the load ends; an event that failed waits up to a minute for its next try.
+const SETTLE: Duration = Duration::from_secs(90);
 /// For holds of orders that never came, which run out after HOLD_SECONDS and the next sweep.
 const HOLDS: Duration = Duration::from_secs(200);
 
