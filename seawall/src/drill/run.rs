@@ -9,7 +9,7 @@ use commander::{
         file::Drill,
         ops::Ops,
         postmortem::postmortem,
-        progress::Progress,
+        progress::{Phase, Progress},
         report::{Report, Verdict},
         results,
         site::Site,
@@ -23,11 +23,14 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 
-/// For what is on its way when the load ends.
-const SETTLE: Duration = Duration::from_secs(30);
+/// For what is on its way when the load ends; an event that failed waits up to a minute for its next try.
+const SETTLE: Duration = Duration::from_secs(90);
 /// For holds of orders that never came, which run out after HOLD_SECONDS and the next sweep.
 const HOLDS: Duration = Duration::from_secs(200);
 
@@ -110,7 +113,7 @@ async fn one(
         false => println!("\n{}: {}", drill.name, drill.title),
     }
     let progress = Progress::default();
-    let _shown = (!args.hidden).then(|| show(&progress));
+    let shown = (!args.hidden).then(|| show(&progress));
     let holds = if several { Duration::ZERO } else { HOLDS };
     let options = Options {
         seed,
@@ -122,6 +125,10 @@ async fn one(
         hold: None,
     };
     let report = course::run(site, drill, &options, &progress, stop).await;
+    if let Some(shown) = shown {
+        // It only prints.
+        let _ = shown.await;
+    }
     if args.hidden {
         println!("it was {}: {}", report.drill, report.title);
     }
@@ -139,22 +146,22 @@ async fn one(
     report
 }
 
-/// Prints each event as it comes.
-fn show(progress: &Progress) -> AbortOnDropHandle<()> {
+/// Prints each event as it comes, and ends with the run.
+fn show(progress: &Progress) -> JoinHandle<()> {
     let (progress, mut changed) = (progress.clone(), progress.subscribe());
-    AbortOnDropHandle::new(tokio::spawn(async move {
+    tokio::spawn(async move {
         let mut shown = 0;
         loop {
-            let timeline = progress.story().timeline;
-            for event in &timeline[shown..] {
+            let story = progress.story();
+            for event in &story.timeline[shown..] {
                 println!("{:6.1} s  {}", event.at, event.what);
             }
-            shown = timeline.len();
-            if changed.changed().await.is_err() {
+            shown = story.timeline.len();
+            if story.phase == Phase::Over || changed.changed().await.is_err() {
                 return;
             }
         }
-    }))
+    })
 }
 
 /// Commander keeps the runs of others beside its own; a run counts without that, too.

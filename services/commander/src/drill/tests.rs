@@ -48,15 +48,15 @@ fn a_flaw_is_named_with_its_file_and_line() {
     };
     for (from, to, at, says) in [
         (
-            "rate = 100",
+            "rate = 200",
             "rate = 0",
-            line("rate = 100"),
+            line("rate = 200"),
             "a rate is from",
         ),
         (
-            "rate = 100",
+            "rate = 200",
             "rats = 100",
-            line("rate = 100"),
+            line("rate = 200"),
             "unknown field `rats`",
         ),
         (

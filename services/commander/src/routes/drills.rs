@@ -28,7 +28,8 @@ pub const EXERCISE: &str = "exercise";
 const ANY: &str = "any";
 /// An exercise is over by then.
 const HOLD: f64 = 590.0;
-const SETTLE: Duration = Duration::from_secs(30);
+/// An event that failed waits up to a minute for its next try.
+const SETTLE: Duration = Duration::from_secs(90);
 const HOLDS: Duration = Duration::from_secs(200);
 const LAST: i64 = 50;
 
