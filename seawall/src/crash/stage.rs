@@ -5,7 +5,7 @@ use super::{
     evidence::Databases,
     schedule::{Fault, Kind, Schedule},
 };
-use crate::{http, operator, ports::url, services};
+use crate::{http, operator, ports::url, services, tether};
 use ::http::header::AUTHORIZATION;
 use anyhow::{Context as _, bail, ensure};
 use control::{Client, Replica, Signal, State};
@@ -244,6 +244,8 @@ fn command(args: &Args, data: &Path) -> anyhow::Result<Command> {
         command.env(name, value);
     }
     command.env("CRASH_DIR", data.join("crashes"));
+    // However the run ends, its platform ends with it.
+    command.env(tether::PARENT_PID, std::process::id().to_string());
     for name in ["REDIS_URL", "SMTP_URL", "SEEDED_BUGS"] {
         command.env_remove(name);
     }
