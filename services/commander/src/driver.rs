@@ -7,7 +7,7 @@ use crate::{
     points::Points,
     replica::{Replica, State},
 };
-use compose::Compose;
+use compose::{Compose, Followed};
 use control::{Rollout, Signal};
 use service::faults::{Kind, Spec};
 
@@ -88,7 +88,7 @@ impl Driver {
     pub async fn watch(&self) -> anyhow::Result<Watch> {
         Ok(match self {
             Self::Local(supervisor) => Watch::Told(supervisor.watch().await?),
-            Self::Compose(containers) => Watch::Looks(containers.clone(), Vec::new()),
+            Self::Compose(containers) => Watch::Looks(containers.follow()),
         })
     }
 }
@@ -96,8 +96,7 @@ impl Driver {
 /// The replicas as they change.
 pub enum Watch {
     Told(control::Watch),
-    /// With what was seen last.
-    Looks(Compose, Vec<Replica>),
+    Looks(Followed),
 }
 
 impl Watch {
@@ -105,13 +104,7 @@ impl Watch {
     pub async fn next(&mut self) -> anyhow::Result<Vec<Replica>> {
         match self {
             Self::Told(watch) => Ok(watch.next().await?.into_iter().map(Replica::from).collect()),
-            Self::Looks(containers, seen) => loop {
-                let now = containers.next(seen.is_empty()).await;
-                if now != *seen || now.is_empty() {
-                    seen.clone_from(&now);
-                    return Ok(now);
-                }
-            },
+            Self::Looks(followed) => followed.next().await,
         }
     }
 }

@@ -15,6 +15,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A container that takes longer isn't ready. Longer than its own checks take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +37,21 @@ pub struct Compose {
     /// By service; a container keeps its place as long as it is known.
     places: Arc<Mutex<BTreeMap<String, Vec<Place>>>>,
     seen: Arc<Mutex<Option<Seen>>>,
+}
+
+/// The containers as they change.
+pub struct Followed {
+    seen: watch::Receiver<Vec<Replica>>,
+    /// A task of its own: a look takes time, and whoever waits for it may give up before.
+    _looks: AbortOnDropHandle<()>,
+}
+
+impl Followed {
+    /// All containers after a change, the first time as they are. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> anyhow::Result<Vec<Replica>> {
+        self.seen.changed().await?;
+        Ok(self.seen.borrow_and_update().clone())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -105,12 +122,25 @@ impl Compose {
         replicas
     }
 
-    /// All containers after a while.
-    pub async fn next(&self, first: bool) -> Vec<Replica> {
-        if !first {
-            tokio::time::sleep(LOOK).await;
+    /// Looks again and again, for whoever wants to know of changes.
+    pub fn follow(&self) -> Followed {
+        let (tell, seen) = watch::channel(Vec::new());
+        let containers = self.clone();
+        let looks = tokio::spawn(async move {
+            while !tell.is_closed() {
+                let now = containers.look_around().await;
+                tell.send_if_modified(|before| {
+                    let changed = *before != now;
+                    *before = now;
+                    changed
+                });
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        Followed {
+            seen,
+            _looks: AbortOnDropHandle::new(looks),
         }
-        self.look_around().await
     }
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Place>>> {
