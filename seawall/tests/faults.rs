@@ -121,7 +121,14 @@ fn a_slow_replica_is_gone_round_within_five_seconds() {
         late.len()
     );
     let (limit, after) = (Duration::from_millis(250).max(before * 2), p99(late.iter()));
-    assert!(after < limit, "p99 {after:?}, {before:?} before");
+    let mut worst: Vec<_> = late.iter().map(|s| s.took.as_millis()).collect();
+    worst.sort_unstable_by(|a, b| b.cmp(a));
+    let count = worst.len();
+    worst.truncate(20);
+    assert!(
+        after < limit,
+        "p99 {after:?}, {before:?} before; {met} of {count} went to the slow one; worst {worst:?} ms"
+    );
     let (status, _) = platform.call("DELETE", "/api/ops/faults", &Value::Null);
     assert_eq!(status, 204);
     assert_eq!(
