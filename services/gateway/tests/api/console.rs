@@ -140,7 +140,8 @@ async fn nothing_in_the_page_is_inline() {
         page.matches("<script type=\"module\" src=").count()
     );
     for path in [
-        "main", "shop", "account", "ops", "jobs", "drills", "parts", "dom", "api", "plot", "chaos", "alerts",
+        "main", "shop", "account", "ops", "jobs", "drills", "parts", "dom", "api", "plot", "chaos",
+        "alerts",
     ] {
         let (_, _, script) =
             fetch(&Gateway::new(&[], &[]), &format!("/console/{path}.js"), "").await;
