@@ -45,6 +45,19 @@ pub(crate) enum Failure {
     TooLarge,
 }
 
+impl Failure {
+    /// One word for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Unsent => "unsent",
+            Self::Broken { .. } => "broken",
+            Self::TimedOut => "timeout",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
 /// What [`Connection::exchange`] failed with.
 pub(crate) enum Interrupted {
     /// Not a byte was written; here is the request again.

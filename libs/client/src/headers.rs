@@ -7,7 +7,7 @@ use http::{
 };
 use http_body_util::Full;
 use std::time::Duration;
-use telemetry::Context;
+use telemetry::{Context, Span};
 
 /// Milliseconds the callee has to answer. Relative, since clocks of different machines differ.
 const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
@@ -58,6 +58,14 @@ pub(crate) fn request(
     let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     headers.insert(DEADLINE, milliseconds.into());
     request
+}
+
+/// Makes a span the parent of what the callee does.
+pub(crate) fn follow(request: &mut Request<Full<Bytes>>, span: &Span) {
+    let value = span.traceparent().map(HeaderValue::try_from);
+    if let Some(Ok(value)) = value {
+        request.headers_mut().insert(TRACEPARENT, value);
+    }
 }
 
 /// Ends the connection's part of an answer whose body is read.

@@ -16,10 +16,11 @@ use futures::future::join_all;
 use http::{Method, Response};
 use std::{
     io::ErrorKind,
+    net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
-use telemetry::Context;
+use telemetry::{Context, Kind, Span};
 use tokio::time::{self, Instant};
 
 /// Longest time a replica's wish to be left alone is respected.
@@ -184,9 +185,12 @@ impl Inner {
             Replay::OnlyIfUnsent => deadline,
         };
         let endpoint = &lease.endpoint;
-        let request = headers::request(call, &endpoint.authority, until - started);
+        let mut request = headers::request(call, &endpoint.authority, until - started);
+        let mut span = self.span(call, endpoint.address);
+        headers::follow(&mut request, &span);
         let result = time::timeout_at(until, endpoint.pool.exchange(request)).await;
         let mut result = result.unwrap_or(Err(Failure::TimedOut));
+        conclude(&mut span, &result);
         if let Ok(response) = &mut result {
             headers::strip(response);
             if let Some(pause) = retry::shed_for(response) {
@@ -199,6 +203,18 @@ impl Inner {
         }
         lease.verdict = self.verdict(&result, endpoints, started);
         result
+    }
+
+    /// Of one try.
+    fn span(&self, call: &Call, address: SocketAddr) -> Span {
+        let mut span = Span::part(Kind::Client, || format!("{} {}", call.method, self.name));
+        if span.is_recorded() {
+            span.set("http.request.method", call.method.to_string());
+            span.set("peer.service", self.name);
+            span.set("server.address", address.ip().to_string());
+            span.set("server.port", i64::from(address.port()));
+        }
+        span
     }
 
     /// What a try says about the health of its endpoint.
@@ -278,6 +294,23 @@ impl Inner {
             Failure::Broken { error: source, .. } => Error::Broken { upstream, source },
             Failure::TimedOut => Error::Timeout { upstream },
             Failure::TooLarge => Error::TooLarge { upstream },
+        }
+    }
+}
+
+fn conclude(span: &mut Span, result: &TryResult) {
+    match result {
+        Ok(response) => {
+            let status = response.status();
+            span.set("http.response.status_code", i64::from(status.as_u16()));
+            // For a caller, so is what it did wrong itself.
+            if status.is_client_error() || status.is_server_error() {
+                span.fail(status.to_string());
+            }
+        }
+        Err(failure) => {
+            span.set("error.type", failure.name());
+            span.fail(failure.name());
         }
     }
 }

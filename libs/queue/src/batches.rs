@@ -3,6 +3,7 @@ use crate::{
     Job, Queue,
     claim::{BATCH, Outcome, Settlement},
     consumer::{Consumer, drained, panic_text, pause_after_error},
+    trace,
 };
 use futures::FutureExt;
 use sabotage::{Bug, crash_point};
@@ -118,7 +119,21 @@ impl Batches {
                 .await;
         }
         crash_point!("queue.started");
-        let run = AssertUnwindSafe(async { handler(jobs).await }).catch_unwind();
+        // What is done for many at once belongs to none of their requests.
+        let only = match &*jobs {
+            [job] => Some(job.context()),
+            _ => None,
+        };
+        let span = |job| trace::worked_on(only.as_ref(), &self.name, job);
+        let mut spans: Vec<_> = jobs.iter().map(span).collect();
+        let run = async { handler(jobs).await };
+        let run = async {
+            match only {
+                Some(context) => context.scope(run).await,
+                None => run.await,
+            }
+        };
+        let run = AssertUnwindSafe(run).catch_unwind();
         let handled = tokio::select! {
             handled = run => Some(match handled {
                 Ok(Ok(())) => Ok(()),
@@ -146,6 +161,10 @@ impl Batches {
                 None => Outcome::Release,
             },
         };
-        claims.into_iter().map(settle).collect()
+        let settlements: Vec<_> = claims.into_iter().map(settle).collect();
+        for (span, settlement) in spans.iter_mut().zip(&settlements) {
+            trace::conclude(span, &settlement.outcome);
+        }
+        settlements
     }
 }

@@ -59,6 +59,10 @@ impl Consumer {
         &self.options
     }
 
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
     pub fn listen(&self) -> Listener {
         self.backend.listen(&self.queue)
     }

@@ -32,6 +32,7 @@ mod source;
 mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod worker;
 
 use backend::Backend;
@@ -108,7 +109,8 @@ impl Queue {
     /// When the backend is away. Some of the jobs may have been stored all the same, so push the
     /// same ones again: those will be duplicates.
     pub async fn push(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Pushed>, Error> {
-        self.backend.push(queue, jobs, &self.options).await
+        let (jobs, _spans) = trace::pushed(queue, jobs);
+        self.backend.push(queue, &jobs, &self.options).await
     }
 
     /// # Errors

@@ -4,6 +4,7 @@ use crate::{
     claim::{BATCH, Outcome, Settlement},
     consumer::{Consumer, drained, panic_text},
     source::{Claimed, Source, fetch},
+    trace,
 };
 use apalis_core::{error::WorkerError, worker::builder::WorkerBuilder};
 use futures::FutureExt;
@@ -155,10 +156,12 @@ where
     async fn run(&self, claimed: Claimed) {
         let Claimed { job, slot } = claimed;
         let context = job.context();
+        let mut span = trace::worked_on(Some(&context), self.consumer.queue(), &job);
         let outcome = tokio::select! {
             outcome = context.scope(self.outcome(job)) => outcome,
             () = drained(&self.shutdown, self.consumer.options().drain) => Outcome::Release,
         };
+        trace::conclude(&mut span, &outcome);
         slot.settle(outcome);
     }
 

@@ -66,6 +66,17 @@ pub enum AppEnv {
     Production,
 }
 
+impl AppEnv {
+    /// As `APP_ENV` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Uat => "uat",
+            Self::Production => "production",
+        }
+    }
+}
+
 impl Config {
     /// The defaults, as a service without any environment has them.
     #[must_use]

@@ -1,5 +1,5 @@
 //! What happens around every handler: context, limits, panics, problem bodies, metrics, one log line.
-use crate::{Config, Faults, IdentityKey, Problem, http1, metrics::Metrics};
+use crate::{Config, Faults, IdentityKey, Problem, http1, metrics::Metrics, trace};
 use axum::{
     Router,
     body::{Body, HttpBody as _},
@@ -86,6 +86,7 @@ async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Res
     let path = request.uri().path().to_owned();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let mut span = trace::span(&context, &method, route);
     let answer = async {
         let response = answer(&layer, request, next).await;
         let response = finish(response, &path, &context);
@@ -100,6 +101,7 @@ async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Res
         started.elapsed(),
         &context,
     );
+    trace::conclude(&mut span, response.status());
     response
 }
 
@@ -281,7 +283,7 @@ fn standard(status: StatusCode) -> Problem {
 fn log(method: &Method, route: &str, status: StatusCode, took: Duration) {
     let status = status.as_u16();
     let ms = took.as_micros() as f64 / 1000.0;
-    if matches!(route, "/health" | "/ready") {
+    if trace::is_probe(route) {
         tracing::debug!(%method, route, status, ms, "{method} {route} {status}");
     } else {
         tracing::info!(%method, route, status, ms, "{method} {route} {status}");

@@ -48,6 +48,7 @@ mod readiness;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 
 pub use background::Background;
 pub use config::{AppEnv, Config, Secret};

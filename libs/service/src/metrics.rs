@@ -95,7 +95,7 @@ impl Metrics {
 }
 
 /// Methods are the client's to choose; unknown ones share a label, as in the OpenTelemetry conventions.
-fn bounded(method: &Method) -> &'static str {
+pub(crate) fn bounded(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

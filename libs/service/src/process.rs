@@ -83,13 +83,15 @@ where
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    match start(name, &settings, run, config) {
+    let code = match start(name, &settings, run, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{name} stopped: {error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    telemetry::flush();
+    code
 }
 
 /// The service's own settings, and what every service can do besides running.
@@ -111,7 +113,7 @@ fn start<C, F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    telemetry::init(name, &settings.telemetry)?;
+    telemetry::init(name, settings.app_env.name(), &settings.telemetry)?;
     allow_many_files();
     let mut runtime = match settings.worker_threads {
         1 => tokio::runtime::Builder::new_current_thread(),

@@ -1,4 +1,5 @@
 //! What travels with a request through every process: its id, its trace, its deadline.
+use crate::sampler;
 use std::{future::Future, sync::Arc};
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ pub struct Context {
     request_id: Arc<str>,
     trace_id: u128,
     span_id: u64,
+    /// The caller's span; 0 where nobody called.
+    parent: u64,
     sampled: bool,
     deadline: Option<Instant>,
 }
@@ -29,9 +32,12 @@ impl Context {
     /// so that a stranger's header can't reach the logs unchecked.
     #[must_use]
     pub fn from_headers(traceparent: Option<&str>, request_id: Option<&str>) -> Self {
-        let (trace_id, sampled) = traceparent
-            .and_then(parse_traceparent)
-            .unwrap_or_else(|| (rand::random::<u128>().max(1), false));
+        let caller = traceparent.and_then(parse_traceparent);
+        let (trace_id, parent) = match caller {
+            Some((trace_id, parent, _)) => (trace_id, parent),
+            None => (rand::random::<u128>().max(1), 0),
+        };
+        let sampled = sampler::decide(trace_id, caller.map(|(.., sampled)| sampled));
         let request_id = match request_id.filter(|id| valid_request_id(id)) {
             Some(id) => id.into(),
             None => uuid::Uuid::now_v7().to_string().into(),
@@ -40,9 +46,24 @@ impl Context {
             request_id,
             trace_id,
             span_id: rand::random::<u64>().max(1),
+            parent,
             sampled,
             deadline: None,
         }
+    }
+
+    /// A part of this, as a span of its own.
+    pub(crate) fn child(&self) -> Self {
+        Self {
+            span_id: rand::random::<u64>().max(1),
+            parent: self.span_id,
+            ..self.clone()
+        }
+    }
+
+    /// Trace, span and parent, 0 for none.
+    pub(crate) fn ids(&self) -> (u128, u64, u64) {
+        (self.trace_id, self.span_id, self.parent)
     }
 
     /// The context of the task that is running, if it runs in a [`Context::scope`].
@@ -78,7 +99,7 @@ impl Context {
         format!("{:016x}", self.span_id)
     }
 
-    /// Did somebody ask for this trace to be kept?
+    /// Is this trace kept: because its first caller asked for it, or the sampler decided so?
     #[must_use]
     pub fn sampled(&self) -> bool {
         self.sampled
@@ -113,9 +134,9 @@ fn valid_request_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Trace id and sampled flag of a `traceparent` header, if it is valid:
+/// Trace id, span id and sampled flag of a `traceparent` header, if it is valid:
 /// <https://www.w3.org/TR/trace-context/#traceparent-header>.
-fn parse_traceparent(header: &str) -> Option<(u128, bool)> {
+fn parse_traceparent(header: &str) -> Option<(u128, u64, bool)> {
     let mut parts = header.split('-');
     let (version, trace, span, flags) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -127,9 +148,9 @@ fn parse_traceparent(header: &str) -> Option<(u128, bool)> {
         return None;
     }
     let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-    u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+    let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
     let flags = u8::from_str_radix(flags, 16).ok()?;
-    Some((trace, flags & 1 == 1))
+    Some((trace, span, flags & 1 == 1))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Logs, metrics and trace context: once per process [`init`], once per service a
-//! [`registry`], once per request a [`Context`].
+//! Logs, metrics and traces: once per process [`init`], once per service a [`registry`], once per
+//! request a [`Context`] and a [`Span`], at the end [`flush`].
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -11,13 +11,19 @@
 //! }).await;
 //! # });
 //! ```
+mod collector;
 mod context;
 mod log;
 mod metrics;
 pub mod openmetrics;
+mod sampler;
+mod span;
+mod trace;
 
 pub use context::Context;
 pub use metrics::registry;
+pub use span::{Kind, Span};
+pub use trace::flush;
 
 use std::io::IsTerminal as _;
 use tracing_subscriber::{
@@ -50,6 +56,8 @@ pub struct Settings {
     /// One JSON object a line, or text for people. `auto` is text on a terminal.
     #[arg(long, env = "LOG_FORMAT", default_value = "auto")]
     pub log_format: Format,
+    #[command(flatten)]
+    pub trace: trace::Settings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -64,11 +72,16 @@ fn filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Starts logging for this process, as `service`.
+/// Starts logging for this process, as `service`; and traces, if they are to be exported. `environment`
+/// is where it runs.
 ///
 /// # Errors
-/// When a subscriber is installed already.
-pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<()> {
+/// When a subscriber is installed already, or the thread that exports can't be started.
+pub fn init(
+    service: &'static str,
+    environment: &'static str,
+    settings: &Settings,
+) -> anyhow::Result<()> {
     let level = settings.rust_log.as_deref().unwrap_or(&settings.log_level);
     let json = match settings.log_format {
         Format::Auto => !std::io::stdout().is_terminal(),
@@ -85,5 +98,5 @@ pub fn init(service: &'static str, settings: &Settings) -> anyhow::Result<()> {
         .with(log::Count)
         .with(fmt)
         .try_init()?;
-    Ok(())
+    trace::start(service, environment, &settings.trace)
 }

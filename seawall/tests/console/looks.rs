@@ -95,7 +95,7 @@ if (document.documentElement.scrollWidth > wide) {
 return faults";
 
 /// Both themes and all sizes of one page as it is now.
-async fn look(browser: &Browser, name: &str, faults: &mut Vec<String>) {
+pub async fn look(browser: &Browser, name: &str, faults: &mut Vec<String>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
     std::fs::create_dir_all(&folder).expect("a folder");
     for theme in ["light", "dark"] {
@@ -136,7 +136,7 @@ async fn customers(url: String) {
     }
 }
 
-fn none(faults: &[String]) {
+pub fn none(faults: &[String]) {
     assert!(
         faults.is_empty(),
         "{} faults:\n{}",

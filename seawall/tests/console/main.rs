@@ -1,6 +1,7 @@
 //! The console in a real browser, before a real platform. Needs chromium and chromedriver; `ci/test` installs
 //! them where it can.
 mod account;
+mod alerts;
 mod away;
 mod browser;
 mod chaos;

@@ -1,5 +1,6 @@
 //! The settings of commander.
 use client::Urls;
+use service::Secret;
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 /// Shows every replica, and breaks things on purpose.
@@ -9,7 +10,7 @@ pub struct Config {
     /// Address of the API.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:5006")]
     pub listen: SocketAddr,
-    /// Where the replicas are: processes of `seawall up`, or containers of a compose file.
+    /// Where the replicas are: processes of `seawall up`, containers of a compose file, or pods of a cluster.
     #[arg(long, env = "DRIVER", default_value = "local")]
     pub driver: Environment,
     /// Control socket of `seawall up`, for the driver `local`.
@@ -19,6 +20,14 @@ pub struct Config {
         default_value = ".seawall/control.sock"
     )]
     pub supervisor_socket: PathBuf,
+    /// Namespace of the pods, for the driver `kubernetes`. When left out, commander's own.
+    #[cfg(feature = "kubernetes")]
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// The API server, where commander doesn't run in the cluster itself: `kubectl proxy`.
+    #[cfg(feature = "kubernetes")]
+    #[arg(long, env = "KUBERNETES_API_URL")]
+    pub kubernetes_api_url: Option<http::Uri>,
     /// Ops listeners of all gateways, whose metrics are the golden signals.
     #[arg(
         long,
@@ -50,6 +59,12 @@ pub struct Config {
     /// Makes the random choices of this process repeatable. When left out, a new one is made and logged.
     #[arg(long, env = "CHAOS_SEED")]
     pub chaos_seed: Option<u64>,
+    /// What Alertmanager must show (`Authorization: Bearer`) to tell its alerts. When left out, nothing.
+    #[arg(long, env = "ALERT_TOKEN", hide_env_values = true)]
+    pub alert_token: Option<Secret>,
+    /// The same from a file.
+    #[arg(long, env = "ALERT_TOKEN_FILE", value_parser = Secret::from_file, conflicts_with = "alert_token")]
+    pub alert_token_file: Option<Secret>,
     #[command(flatten)]
     pub db: db::Settings,
     #[command(flatten)]
@@ -63,6 +78,9 @@ pub struct Config {
 pub enum Environment {
     Local,
     Compose,
+    /// In builds with the feature of that name.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes,
 }
 
 impl AsRef<service::Config> for Config {
@@ -100,5 +118,11 @@ impl FromStr for OpsUrl {
             })
         };
         parse().ok_or("expected SERVICE=http://HOST:PORT")
+    }
+
+    /// The token of Alertmanager, if one is asked for.
+    #[must_use]
+    pub fn alert_token(&self) -> Option<&Secret> {
+        self.alert_token.as_ref().or(self.alert_token_file.as_ref())
     }
 }

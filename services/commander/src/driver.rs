@@ -1,6 +1,8 @@
 //! How replicas are seen and killed in each environment.
 mod compose;
 
+#[cfg(feature = "kubernetes")]
+use crate::cluster::{self, Cluster};
 use crate::{
     config::{Config, Environment},
     error::{Error, Result},
@@ -18,6 +20,9 @@ pub enum Driver {
     Local(control::Client),
     /// Containers, which are killed through their fault points and restarted by Docker.
     Compose(Compose),
+    /// Pods, through the API server.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Cluster),
 }
 
 impl Driver {
@@ -27,6 +32,8 @@ impl Driver {
                 Self::Local(control::Client::at(config.supervisor_socket.clone()))
             }
             Environment::Compose => Self::Compose(Compose::new(&config.ops_urls)),
+            #[cfg(feature = "kubernetes")]
+            Environment::Kubernetes => Self::Kubernetes(Cluster::new(config)),
         }
     }
 
@@ -34,6 +41,8 @@ impl Driver {
         match self {
             Self::Local(_) => "local",
             Self::Compose(_) => "compose",
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -45,6 +54,8 @@ impl Driver {
                 Ok(replicas.into_iter().map(Replica::from).collect())
             }
             Self::Compose(containers) => Ok(containers.replicas().await),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => cluster.replicas().await,
         }
     }
 
@@ -59,6 +70,8 @@ impl Driver {
                 let crash = Spec::new(Kind::Crash, 1);
                 points.begin(replica, &crash).await.map(drop)
             }
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => cluster.kill(&replica.name).await,
         }
     }
 
@@ -70,6 +83,8 @@ impl Driver {
                 started.map_err(Error::Away)
             }
             Self::Compose(_) => Err(Error::NotAvailableHere),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => Err(Error::NotAvailableHere),
         }
     }
 
@@ -81,6 +96,8 @@ impl Driver {
                 Ok(last.filter(|rollout| rollout.id == id))
             }
             Self::Compose(_) => Ok(None),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => Ok(None),
         }
     }
 
@@ -89,7 +106,18 @@ impl Driver {
         Ok(match self {
             Self::Local(supervisor) => Watch::Told(supervisor.watch().await?),
             Self::Compose(containers) => Watch::Looks(containers.follow()),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => Watch::Pods(cluster.watch().await?),
         })
+    }
+
+    /// Does what takes the place of a replica have another name?
+    pub fn renames(&self) -> bool {
+        match self {
+            Self::Local(_) | Self::Compose(_) => false,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => true,
+        }
     }
 }
 
@@ -97,6 +125,8 @@ impl Driver {
 pub enum Watch {
     Told(control::Watch),
     Looks(Followed),
+    #[cfg(feature = "kubernetes")]
+    Pods(cluster::Watch),
 }
 
 impl Watch {
@@ -105,6 +135,8 @@ impl Watch {
         match self {
             Self::Told(watch) => Ok(watch.next().await?.into_iter().map(Replica::from).collect()),
             Self::Looks(followed) => followed.next().await,
+            #[cfg(feature = "kubernetes")]
+            Self::Pods(watch) => watch.next().await,
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Error {
     NoSuchService,
     #[error("a rollout is on its way")]
     RollingOut,
+    #[error("no such alert")]
+    AlertNotFound,
     #[error("the last ready replica")]
     LastReplica,
     #[error("a replacement is on its way")]
@@ -43,6 +45,9 @@ pub enum Error {
     FaultNotAvailable,
     #[error("{0:#}")]
     Away(anyhow::Error),
+    #[error("cluster: {0:#}")]
+    #[cfg(feature = "kubernetes")]
+    ClusterAway(anyhow::Error),
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -78,6 +83,11 @@ impl From<Error> for Problem {
                 "there is one at a time",
             )
             .retry_after(1),
+            Error::AlertNotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "alert_not_found",
+                "There is no such alert",
+            ),
             Error::LastReplica => refuse(
                 StatusCode::CONFLICT,
                 "last_replica",
@@ -138,6 +148,8 @@ impl From<Error> for Problem {
                 "This can't break in this way",
                 "the service doesn't have what is to be broken",
             ),
+            #[cfg(feature = "kubernetes")]
+            Error::ClusterAway(e) => Self::unavailable("the cluster's API", e.as_ref()),
             Error::Away(e) => Self::unavailable("a replica or the supervisor", e.as_ref()),
             Error::Database(e) if db::is_unavailable(&e) => {
                 Self::unavailable("the journal's database", &e)

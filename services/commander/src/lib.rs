@@ -1,6 +1,9 @@
 //! Shows every replica, kills on purpose, and keeps the journal of what broke and healed.
+mod alert;
 pub mod audit;
 mod badge;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod config;
 mod desk;
 pub mod drill;
@@ -23,6 +26,8 @@ mod store;
 mod traffic;
 mod watch;
 
+#[cfg(feature = "kubernetes")]
+pub use cluster::{Cluster, Workload};
 pub use config::{Config, Environment, OpsUrl};
 
 use client::Upstream;
@@ -36,7 +41,7 @@ use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
 use runs::Runs;
-use service::{Background, Faults, Server, Shutdown};
+use service::{Background, Faults, Secret, Server, Shutdown};
 use std::sync::{Arc, Mutex};
 use store::Store;
 use tokio::sync::watch::Sender;
@@ -53,8 +58,10 @@ pub struct App {
     readings: Readings,
     /// May anything be broken?
     chaos: bool,
+    /// Of Alertmanager; none where everybody inside may tell alerts.
+    alert_token: Option<Secret>,
     random: Arc<Mutex<StdRng>>,
-    /// Marks every change of a replica or of the journal.
+    /// Marks every change of a replica, of the journal or of an alert.
     changes: Sender<()>,
     /// Marks an entry that ends by itself.
     noted: Sender<()>,
@@ -94,6 +101,7 @@ impl App {
                 upstream("worker", &config.worker_urls),
             ),
             chaos,
+            alert_token: config.alert_token().cloned(),
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
             changes: Sender::new(()),
             noted: Sender::new(()),
@@ -113,6 +121,7 @@ pub fn background(app: &App) -> Background {
     let mut background = Background::default();
     background.spawn("watch", |stop| watch::run(app.clone(), stop));
     background.spawn("desk", |stop| desk::run(app.clone(), stop));
+    background.spawn("trim", |stop| watch::trim(app.clone(), stop));
     background
 }
 
@@ -126,7 +135,6 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let db = db.behind(&faults.database());
     let mut registry = telemetry::registry();
     let app = App::new(&config, db.clone(), &mut registry)?;
-    watch::trim(&app).await?;
     let router = router(app.clone(), &config, &mut registry);
     let background = background(&app);
     Server::new(config.listen, config.service, registry)

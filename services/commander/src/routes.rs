@@ -1,4 +1,5 @@
 //! The routes of commander.
+mod alerts;
 mod drills;
 mod exercise;
 mod faults;
@@ -6,6 +7,7 @@ mod load;
 
 use crate::{
     App,
+    alert::Alert,
     entry::Entry,
     error::{Error, Result},
     kill,
@@ -13,7 +15,12 @@ use crate::{
     rollout,
     state::Platform,
 };
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
 use serde::{Deserialize, Serialize};
 use service::{Cursor, IdempotencyKey, Json, Operator, Page, Place, ProblemBody, Query};
 use std::{
@@ -26,7 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// How long a caller of `/ops/changes` waits while nothing changes. With the time that readings take it
 /// stays below the limit of a try of a call, so that a replica which hangs is told from one that waits.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
-/// Newest entries of the journal that come with each change.
+/// Newest entries of the journal, and alerts, that come with each change.
 const NEWEST: i64 = 50;
 
 pub fn routes(app: App) -> Router {
@@ -48,9 +55,12 @@ pub fn routes(app: App) -> Router {
         .routes(routes!(faults::list, faults::begin, faults::clear))
         .routes(routes!(faults::remove))
         .routes(routes!(faults::outage))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::acknowledge))
         .split_for_parts();
     public
         .route("/openapi.json", get(async || Json(api)))
+        .route("/alerts", post(alerts::receive))
         .route("/ops/changes", get(changes))
         .with_state(app)
 }
@@ -139,14 +149,16 @@ struct After {
 
 #[derive(Serialize)]
 struct Changes {
-    /// The same for the same replicas and journal, from whichever replica of commander.
+    /// The same for the same replicas, journal and alerts, from whichever replica of commander.
     version: String,
     state: Platform,
     /// Newest first.
     journal: Vec<Entry>,
+    /// The latest change first.
+    alerts: Vec<Alert>,
 }
 
-/// For the gateway's live stream: the platform as soon as its replicas or the journal differ from what
+/// For the gateway's live stream: the platform as soon as its replicas, the journal or the alerts differ from what
 /// the caller knows, or a little later if they don't.
 async fn changes(
     State(app): State<App>,
@@ -154,12 +166,13 @@ async fn changes(
 ) -> Result<Json<Changes>> {
     let until = Instant::now() + LONGEST_WAIT;
     let mut changed = app.changes.subscribe();
-    let (replicas, journal, version) = loop {
+    let (replicas, journal, alerts, version) = loop {
         let replicas = app.driver.replicas().await?;
         let journal = app.store.list(NEWEST, None).await?;
-        let version = version(&replicas, &journal);
+        let alerts = app.store.alert_news(NEWEST).await?;
+        let version = version(&replicas, &journal, &alerts);
         if version != after || timeout_at(until, changed.changed()).await.is_err() {
-            break (replicas, journal, version);
+            break (replicas, journal, alerts, version);
         }
     };
     let state = Platform::with(&app, &replicas).await;
@@ -167,14 +180,18 @@ async fn changes(
         version,
         state,
         journal,
+        alerts,
     }))
 }
 
-fn version(replicas: &[Replica], journal: &[Entry]) -> String {
+fn version(replicas: &[Replica], journal: &[Entry], alerts: &[Alert]) -> String {
     let mut hasher = DefaultHasher::new();
     replicas.hash(&mut hasher);
     for entry in journal {
         (entry.id, &entry.outcome).hash(&mut hasher);
+    }
+    for alert in alerts {
+        (alert.id, alert.changed_at).hash(&mut hasher);
     }
     format!("{:016x}", hasher.finish())
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Every replica, the golden signals and the queues.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Platform {
-    /// `local` or `compose`.
+    /// `local`, `compose` or `kubernetes`.
     environment: &'static str,
     version: &'static str,
     at: DateTime<Utc>,

@@ -1,4 +1,6 @@
-//! Every SQL statement of this service.
+//! Every SQL statement of this service: here those on `journal`.
+mod alerts;
+
 use crate::entry::Entry;
 use chrono::{DateTime, Utc};
 use db::{Db, with_db};

@@ -6,7 +6,7 @@ use crate::{
     replica::{Replica, State},
     rollout,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: TimeDelta = TimeDelta::seconds(60);
 /// How often to look while a kill, a rollout or a fault is open, or the database or the supervisor away.
 const TICK: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// After a failure.
+const SOON: Duration = Duration::from_secs(60);
 /// Entries older than this are forgotten.
 const KEEP: TimeDelta = TimeDelta::days(90);
 
@@ -107,24 +110,42 @@ impl Watcher {
             return rollout::settle(app, entry, now).await;
         }
         let replica = self.present.iter().find(|r| r.name == entry.target);
-        let Some(replica) = replica else {
+        let renames = app.driver.renames();
+        if replica.is_none() && !renames {
             app.store.failed(entry.id, "the replica is gone").await?;
             return Ok(true);
-        };
-        let another = entry.life.as_ref() != Some(&replica.life);
-        if another && replica.state == State::Ready {
+        }
+        let another =
+            |r: &&Replica| entry.life.as_ref() != Some(&r.life) && r.state == State::Ready;
+        let back = replica.filter(another);
+        if back.is_some() || (renames && self.replaced(entry)) {
             let took = (now - entry.at).num_milliseconds().max(0);
             if app.store.done(entry.id, took).await? {
                 tracing::info!(replica = %entry.target, recovered_ms = took, "{} is ready again", entry.target);
             }
             return Ok(true);
         }
-        let overdue = entry.action == KILL && now - entry.at > PATIENCE;
+        // One that died and is gone was not wanted any more.
+        let waits = entry.action == KILL || replica.is_none();
+        let overdue = waits && now - entry.at > PATIENCE;
         if overdue {
             let detail = format!("not ready again within {} s", PATIENCE.num_seconds());
             app.store.failed(entry.id, &detail).await?;
         }
         Ok(overdue)
+    }
+
+    /// Has its place been taken by one of another name? It leaves the list as it goes, and one of its
+    /// service is ready that began after that.
+    fn replaced(&self, entry: &Entry) -> bool {
+        // The times of pods are whole seconds.
+        let since = entry.at.trunc_subsecs(0);
+        let stays = |r: &Replica| r.name == entry.target && r.state != State::Draining;
+        let took_over = |r: &Replica| {
+            let began = r.started_at.is_some_and(|at| at >= since);
+            r.name != entry.target && r.service == entry.service && r.state == State::Ready && began
+        };
+        !self.present.iter().any(stays) && self.present.iter().any(took_over)
     }
 
     fn warn(&mut self, what: &str, error: &anyhow::Error) {
@@ -135,7 +156,26 @@ impl Watcher {
     }
 }
 
-/// Forgets old entries, once at each start.
-pub async fn trim(app: &App) -> sqlx::Result<()> {
-    app.store.trim(db::now() - KEEP).await
+/// Forgets old entries and alerts: at the start, then once a day.
+pub async fn trim(app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    let days = async {
+        loop {
+            let next = match forget(&app).await {
+                Ok(()) => DAY,
+                Err(error) => {
+                    tracing::warn!(%error, "old entries can't be forgotten for now");
+                    SOON
+                }
+            };
+            tokio::time::sleep(next).await;
+        }
+    };
+    stop.run_until_cancelled(days).await;
+    Ok(())
+}
+
+async fn forget(app: &App) -> sqlx::Result<()> {
+    let old = db::now() - KEEP;
+    app.store.trim(old).await?;
+    app.store.trim_alerts(old).await
 }

@@ -43,6 +43,9 @@ struct Seen {
     state: Box<RawValue>,
     /// Newest first.
     journal: Vec<Box<RawValue>>,
+    /// The latest change first; a commander of before has none.
+    #[serde(default)]
+    alerts: Vec<Box<RawValue>>,
 }
 
 impl Default for Live {
@@ -156,16 +159,23 @@ impl Viewer {
         };
         self.events.push_back(event("state", &latest.state));
         if let Some(seen) = &self.seen {
-            // An entry that has changed is told again.
-            let told = |entry: &RawValue| seen.journal.iter().any(|old| old.get() == entry.get());
-            for entry in latest.journal.iter().rev() {
-                if !told(entry) {
-                    self.events.push_back(event("journal", entry));
-                }
-            }
+            let journal = news("journal", &seen.journal, &latest.journal);
+            let alerts = news("alert", &seen.alerts, &latest.alerts);
+            self.events.extend(journal.chain(alerts));
         }
         self.seen = Some(latest);
     }
+}
+
+/// What was not told before; an entry that has changed is told again. The newest comes last.
+fn news<'a>(
+    name: &'a str,
+    told: &'a [Box<RawValue>],
+    now: &'a [Box<RawValue>],
+) -> impl Iterator<Item = Event> + 'a {
+    let known = |entry: &RawValue| told.iter().any(|old| old.get() == entry.get());
+    let new = now.iter().rev().filter(move |entry| !known(entry));
+    new.map(move |entry| event(name, entry))
 }
 
 fn remaining(until: i64) -> Duration {

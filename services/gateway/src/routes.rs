@@ -23,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 51] = [
+pub const TABLE: [(Method, &str, Peer, Access); 53] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -135,6 +135,13 @@ pub const TABLE: [(Method, &str, Peer, Access); 51] = [
         Access::Operator,
     ),
     (POST, "/api/ops/rollout", Peer::Commander, Access::Operator),
+    (GET, "/api/ops/alerts", Peer::Commander, Access::Operator),
+    (
+        POST,
+        "/api/ops/alerts/{id}/acknowledge",
+        Peer::Commander,
+        Access::Operator,
+    ),
 ];
 
 const FAULTS: &str = "/api/ops/faults";
@@ -207,6 +214,7 @@ async fn status(State(app): State<App>) -> Json<Status> {
 ///
 /// `state`, what `/api/ops/state` answers: at once, at each change, and about every second.
 /// `journal`: each entry of the journal that is new or has another outcome.
+/// `alert`: each alert that fires, is resolved or was acknowledged.
 #[utoipa::path(get, path = "/api/ops/live", tag = "ops", responses(
     (status = 200, description = "Goes on until the client hangs up, or its token is over", content_type = "text/event-stream"),
     (status = 503, body = ProblemBody, description = "`too_many_viewers`; `unavailable`", content_type = "application/problem+json"),

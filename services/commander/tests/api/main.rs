@@ -1,4 +1,7 @@
 //! Commander from outside, on SQLite and Postgres, before a supervisor that does as told.
+mod alerts;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod compose;
 mod faults;
 mod journal;

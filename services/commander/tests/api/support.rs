@@ -62,6 +62,11 @@ impl Commander {
         call_as(&self.router, OPERATOR, method, path, body).await
     }
 
+    /// As somebody without an identity, with these headers.
+    pub async fn tell(&self, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        call_with(&self.router, "POST", "/alerts", &body.to_string(), headers).await
+    }
+
     pub async fn kill(&self, target: Value) -> Answer {
         call_as(&self.router, OPERATOR, "POST", "/ops/kill", target).await
     }

@@ -22,7 +22,7 @@ const SVG: &str = "image/svg+xml";
 const MANIFEST: &str = "application/manifest+json";
 
 /// Path, type, content.
-const ASSETS: [(&str, &str, &str); 21] = [
+const ASSETS: [(&str, &str, &str); 22] = [
     ("/", HTML, include_str!("index.html")),
     ("/console/style.css", CSS, include_str!("style.css")),
     ("/console/main.js", SCRIPT, include_str!("main.js")),
@@ -33,6 +33,7 @@ const ASSETS: [(&str, &str, &str); 21] = [
     ("/console/account.js", SCRIPT, include_str!("account.js")),
     ("/console/ops.js", SCRIPT, include_str!("ops.js")),
     ("/console/chaos.js", SCRIPT, include_str!("chaos.js")),
+    ("/console/alerts.js", SCRIPT, include_str!("alerts.js")),
     ("/console/plot.js", SCRIPT, include_str!("plot.js")),
     ("/console/jobs.js", SCRIPT, include_str!("jobs.js")),
     ("/console/drills.js", SCRIPT, include_str!("drills.js")),

@@ -2,6 +2,7 @@
 import { call, get, has, poll, Problem, request, sleep } from './api.js';
 import { announce, fill, h, millis, moment, number, say, span } from './dom.js';
 import { badge, confirm, dialog, during, empty, problemBox, toast } from './parts.js';
+import { inbox } from './alerts.js';
 import { chaos } from './chaos.js';
 import { plot } from './plot.js';
 
@@ -43,6 +44,7 @@ function board(page, { signal }) {
   });
   const queues = h('div', {});
   const log = journal();
+  const alerts = inbox(signal);
   const out = h('div', { class: 'outcome' });
   const random = h('button', { type: 'button', class: 'danger big', onclick: () => during(random, out, () => kill({})) }, 'KILL RANDOM REPLICA');
   const breaking = chaos();
@@ -50,6 +52,7 @@ function board(page, { signal }) {
     h('div', { class: 'spread wrap' }, h('div', {}, h('h1', {}, 'Ops commander'), about), live),
     h('div', { class: 'row wrap' }, random, breaking.buttons, h('p', { class: 'fine grow' }, 'A killed process dies at once, without a goodbye. Watch what takes its place; the shop should notice nothing.')),
     out,
+    alerts.node,
     h('section', { 'aria-labelledby': 'golden' }, h('h2', { id: 'golden' }, 'Golden signals, last 2 minutes'), signals),
     h('section', { 'aria-labelledby': 'map' }, h('h2', { id: 'map' }, 'Replicas'), map.node),
     h('div', { class: 'columns' },
@@ -57,6 +60,7 @@ function board(page, { signal }) {
       h('div', {}, breaking.node, h('section', { 'aria-labelledby': 'queues' }, h('h2', { id: 'queues' }, 'Queues'), queues))));
   signal.addEventListener('abort', () => say(live, 'stopped'));
   return {
+    alerts,
     entries: log.add,
     live(text, ok) {
       say(live, text);
@@ -79,11 +83,13 @@ async function follow(view, { signal }) {
       const response = await request('GET', '/ops/live', { signal });
       // Asked once the stream has begun, so that nothing of the time before it is missed.
       view.entries((await get(`/ops/journal?limit=${JOURNAL}`, signal)).items);
+      await view.alerts.load();
       view.live('live', true);
       wait = 1;
       await read(response.body, (name, data) => {
         if (name === 'state') view.state(data);
         if (name === 'journal') view.entries([data]);
+        if (name === 'alert') view.alerts.news(data);
       });
     } catch (error) {
       if (signal.aborted) return;

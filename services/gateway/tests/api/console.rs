@@ -141,6 +141,7 @@ async fn nothing_in_the_page_is_inline() {
     );
     for path in [
         "main", "shop", "account", "ops", "jobs", "drills", "parts", "dom", "api", "plot", "chaos",
+        "alerts",
     ] {
         let (_, _, script) =
             fetch(&Gateway::new(&[], &[]), &format!("/console/{path}.js"), "").await;

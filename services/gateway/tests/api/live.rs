@@ -32,16 +32,22 @@ use tower::ServiceExt as _;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What commander has to say: the state and the journal.
+/// What commander has to say: the state, the journal and the alerts.
 #[derive(Clone, Default)]
 struct Platform {
     present: Arc<Mutex<(u32, Vec<Value>)>>,
+    /// None in a commander that knows nothing of alerts.
+    alerts: Arc<Mutex<Option<Vec<Value>>>>,
     away: Arc<AtomicBool>,
 }
 
 impl Platform {
     fn set(&self, state: u32, journal: &[Value]) {
         *self.present.lock().expect("not poisoned") = (state, journal.to_vec());
+    }
+
+    fn tell(&self, alerts: &[Value]) {
+        *self.alerts.lock().expect("not poisoned") = Some(alerts.to_vec());
     }
 
     fn routes(&self) -> Router {
@@ -53,11 +59,16 @@ impl Platform {
                 if platform.away.load(Ordering::Relaxed) {
                     return StatusCode::SERVICE_UNAVAILABLE.into_response();
                 }
+                let alerts = platform.alerts.lock().expect("not poisoned").clone();
                 // The outcomes have different lengths.
-                let version = format!("{state}-{}", json!(journal).to_string().len());
+                let length = json!([journal, alerts]).to_string().len();
+                let version = format!("{state}-{length}");
                 if version != query["after"] || asked.elapsed() > Duration::from_millis(200) {
                     let state = json!({"n": state});
-                    let all = json!({"version": version, "state": state, "journal": journal});
+                    let mut all = json!({"version": version, "state": state, "journal": journal});
+                    if let Some(alerts) = alerts {
+                        all["alerts"] = alerts.into();
+                    }
                     return Json(all).into_response();
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -197,6 +208,26 @@ async fn viewers_see_the_state_at_once_then_what_changes() {
     );
     platform.set(3, &[]);
     assert_eq!(late.news(2).await, ("state".to_owned(), json!({"n": 3})));
+}
+
+#[tokio::test]
+async fn viewers_see_alerts_fire_and_clear() {
+    let platform = Platform::default();
+    let (_commander, _auth, gateway) = platform.start().await;
+    let mut viewer = Viewer::of(&gateway).await;
+    assert_eq!(viewer.next().await.expect("a state").0, "state");
+    let [a, b] = ["a", "b"].map(|id| json!({"id": id, "state": "firing"}));
+    platform.tell(&[b.clone(), a.clone()]);
+    assert_eq!(viewer.news(0).await, ("alert".to_owned(), a.clone()));
+    assert_eq!(viewer.news(0).await, ("alert".to_owned(), b.clone()));
+    let cleared = json!({"id": "a", "state": "resolved"});
+    platform.tell(&[cleared.clone(), b]);
+    assert_eq!(viewer.news(0).await, ("alert".to_owned(), cleared));
+    // What was told before is no news for somebody who comes now.
+    let mut late = Viewer::of(&gateway).await;
+    late.next().await.expect("a state");
+    platform.set(1, &[]);
+    assert_eq!(late.news(0).await, ("state".to_owned(), json!({"n": 1})));
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod shed;
 mod start;
 mod status;
 mod support;
+mod trace;

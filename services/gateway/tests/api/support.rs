@@ -32,7 +32,7 @@ pub const SERVICES: [&str; 7] = [
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 51] = [
+pub const PUBLIC: [(&str, &str, &str); 53] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -84,10 +84,12 @@ pub const PUBLIC: [(&str, &str, &str); 51] = [
     ("POST", "/api/ops/drills/{name}/break", "commander"),
     ("GET", "/api/ops/drills/{name}/hint", "commander"),
     ("POST", "/api/ops/drills/{name}/verify", "commander"),
+    ("GET", "/api/ops/alerts", "commander"),
+    ("POST", "/api/ops/alerts/{id}/acknowledge", "commander"),
 ];
 
 /// What the services have beside that.
-pub const INSIDE: [(&str, &str, &str); 11] = [
+pub const INSIDE: [(&str, &str, &str); 12] = [
     ("POST", "/api/orders/settle", "order"),
     ("POST", "/api/orders/touch", "order"),
     ("POST", "/api/outbox/acknowledge", "order"),
@@ -99,6 +101,7 @@ pub const INSIDE: [(&str, &str, &str); 11] = [
     ("GET", "/api/queues", "worker"),
     ("GET", "/api/metrics", "worker"),
     ("GET", "/api/ops/changes", "commander"),
+    ("POST", "/api/alerts", "commander"),
 ];
 
 /// The path with its parameters filled in.
