@@ -1,0 +1,1 @@
+"""What monitoring/generate is made of."""
