@@ -4,16 +4,19 @@ mod data;
 mod event;
 mod fleet;
 mod logs;
+mod monitoring;
 mod probe;
 mod replica;
 mod screen;
 mod settings;
 mod table;
+mod tool;
 
 use crate::{ports::Layout, services};
 use data::DataFolder;
 use event::Event;
 use fleet::Fleet;
+use monitoring::{Monitoring, Plan};
 use rustix::fs::Mode;
 use screen::Screen;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -49,6 +52,8 @@ pub struct Args {
     /// Start without fault points, so that nothing can be broken on purpose
     #[arg(long)]
     pub no_chaos: bool,
+    #[command(flatten)]
+    pub monitoring: monitoring::Args,
 }
 
 /// Runs the platform until a signal stops it, or a setting that no service can start with.
@@ -58,12 +63,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let data = DataFolder::open(&args.data)?;
     args.layout.check().await?;
+    let (monitoring, without) = Plan::make(&args.monitoring, &args.layout).await?;
     let socket = control::listen(data.path())?;
     let (events, receiver) = mpsc::channel(EVENTS);
+    let fleet = Fleet::start(&args, &data, &events)?;
+    let start = |plan: Plan| plan.start(&args.layout, &data, &events, &fleet.kill);
     let mut supervisor = Supervisor {
         started: Instant::now(),
         screen: Screen::new(),
-        fleet: Fleet::start(&args, &data, &events)?,
+        monitoring: monitoring.map(start).transpose()?,
+        fleet,
         operator: settings::operator_password(&data)?,
         events: receiver,
         console: format!("http://localhost:{}", args.layout.port),
@@ -71,6 +80,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (changes, answer) = (supervisor.fleet.changes(), supervisor.fleet.answer());
     tokio::spawn(control::serve(socket, changes, answer));
+    if let Some(reason) = without {
+        supervisor.screen.note(&reason);
+    }
     let fatal = supervisor.watch(&mut signals).await;
     supervisor.stop(&mut signals).await;
     supervisor.screen.close();
@@ -87,6 +99,7 @@ struct Supervisor {
     started: Instant,
     screen: Screen,
     fleet: Fleet,
+    monitoring: Option<Monitoring>,
     events: mpsc::Receiver<Event>,
     console: String,
     /// The operator's password, if people don't know it yet.
@@ -134,7 +147,14 @@ impl Supervisor {
             .note("stopping (the same signal again kills at once)");
         let kill = self.fleet.kill.clone();
         let mut tick = interval(TICK);
-        let mut left = std::pin::pin!(self.fleet.leave());
+        let leave = async {
+            self.fleet.leave().await;
+            // Last: what happens on the way down is seen, too.
+            if let Some(monitoring) = &self.monitoring {
+                monitoring.leave().await;
+            }
+        };
+        let mut left = std::pin::pin!(leave);
         loop {
             tokio::select! {
                 () = &mut left => break,
@@ -160,6 +180,10 @@ impl Supervisor {
                     self.screen.child(&replica.name, &line);
                 }
             }
+        }
+        // Theirs are for those who look; here they are only kept small.
+        for tool in self.monitoring.iter().flat_map(|both| &both.tools) {
+            tool.log.appended();
         }
         self.screen.tick();
     }
