@@ -55,7 +55,7 @@ BOARD = board(
             unit="percentunit", limits=(GREEN, (0.05, RED)), most=1, runbook="WorkerJobFailureRate",
         ),
         panel(
-            "Time of a run, p95", "By kind.",
+            "Time of a run, p95", "By kind of job.",
             query(
                 f"histogram_quantile(0.95, sum by (exported_job, le) (rate(worker_job_duration_seconds_bucket{QUEUES}[$__rate_interval])))", "{{exported_job}}"
             ),

@@ -15,18 +15,18 @@ BOARD = board(
     "Lines of all replicas. A request id or trace id in Contains gives everything that was logged about one request.",
     [
         panel(
-            "Lines by level", "A second.",
+            "Lines by level", "Lines a second.",
             query(f"sum by (level) (rate({FOUND} [$__auto]))", "{{level}}", source=LOKI), unit="cps", stack=True, width=12, height=7,
         ),
         panel(
-            "Warnings and errors by service", "A second.",
+            "Warnings and errors by service", "Lines a second.",
             query(f'sum by (service) (rate({{namespace=~"$namespace",service=~"$service",level=~"warn|error"}} |= `$search` [$__auto]))', "{{service}}", source=LOKI),
             unit="cps", stack=True, width=12, height=7,
         ),
         panel(
             "Slowest requests", "Requests of the time shown by route: the longest time any took.",
             query(
-                f"topk(10, max by (service, route) (max_over_time({FOUND} | json route, duration_ms | route != `` | unwrap duration_ms [$__range])))",
+                f"topk(10, max by (service, route) (max_over_time({FOUND} | json route, ms | route != `` | unwrap ms [$__range])))",
                 "{{service}} {{route}}", instant=True, source=LOKI,
             ),
             kind="bargauge", unit="ms", width=24, height=8,
