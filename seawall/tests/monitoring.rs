@@ -107,7 +107,7 @@ fn every_replica_is_scraped_and_every_rule_works() {
             .collect();
         (up == expected).then_some(())
     });
-    let rules = eventually("all rules have been evaluated", || {
+    let rules = within(PAGE, "all rules have been evaluated", || {
         let groups = ask(&platform, "rules")?["groups"].as_array()?.clone();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array());
         let rules: Vec<Value> = rules.flatten().cloned().collect();
@@ -200,7 +200,7 @@ fn a_dead_database_calls_somebody_and_its_return_is_told_too() {
         let body = json!({"product_id": "PROD-001", "quantity": 1, "email": "a@example.com"});
         platform.call_as(None, "POST", "/api/orders", &body).0
     };
-    eventually("Prometheus has seen a served order", || {
+    within(PAGE, "Prometheus has seen served orders", || {
         assert_eq!(order(), 201);
         let query = "query?query=sum(slo:sli_error:ratio_rate30s)";
         let found = ask(&platform, query)?;
@@ -212,8 +212,7 @@ fn a_dead_database_calls_somebody_and_its_return_is_told_too() {
     postgres.stop_at_once();
     let page = within(PAGE, "the page arrives", || {
         assert_ne!(order(), 201, "without its database");
-        let alerts = active(&platform, ALERT).into_iter();
-        alerts
+        active(&platform, ALERT)
             .into_iter()
             .find(|alert| alert["labels"]["severity"] == "critical")
     });
