@@ -43,7 +43,7 @@ fn process(platform: &Platform, program: &str) -> Option<u32> {
     let data = platform.data().to_string_lossy().into_owned();
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| {
+    pids.find(|pid: &u32| {
         let of = |file: &str| std::fs::read(Path::new("/proc").join(pid.to_string()).join(file));
         let command = String::from_utf8_lossy(&of("cmdline").unwrap_or_default()).into_owned();
         let first = command.split('\0').next().unwrap_or_default();
