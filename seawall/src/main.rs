@@ -17,7 +17,10 @@ fn main() -> ExitCode {
     if let Err(error) = tether::to_supervisor() {
         return fail(&error);
     }
-    let mut args = std::env::args_os().skip(1);
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.next_if(|first| first == tether::BECOME).is_some() {
+        return fail(&tether::become_other(args));
+    }
     // Services read their own command line, so that theirs is the whole of `--help`.
     if let Some(service) = args.next().and_then(|name| services::find(name.to_str()?)) {
         let program = OsString::from(format!("seawall {}", service.name));

@@ -118,7 +118,7 @@ impl Layout {
 
 /// Waits a moment for `port`: the children of a supervisor that was just killed may still be
 /// on their way out.
-async fn free(port: u16) -> io::Result<()> {
+pub async fn free(port: u16) -> io::Result<()> {
     let mut tries = 0;
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {

@@ -31,6 +31,8 @@ pub struct Service {
 
 /// The service that keeps the accounts, the operator's among them.
 pub const ACCOUNTS: &str = "auth";
+/// The service that Alertmanager tells, and the operator reads.
+pub const ALERTS: &str = "commander";
 
 /// Every service, the front door first.
 pub const SERVICES: [Service; 8] = [
@@ -157,6 +159,11 @@ pub fn find(name: &str) -> Option<&'static Service> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_that_are_named_exist() {
+        assert!(find(ACCOUNTS).is_some() && find(ALERTS).is_some());
+    }
 
     #[test]
     fn every_call_names_a_service() {

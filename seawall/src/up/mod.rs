@@ -4,17 +4,20 @@ mod data;
 mod event;
 mod fleet;
 mod logs;
+mod monitoring;
 mod probe;
 mod replica;
 mod rollout;
 mod screen;
 mod settings;
 mod table;
+mod tool;
 
 use crate::{ports::Layout, services};
 use data::DataFolder;
 use event::Event;
 use fleet::Fleet;
+use monitoring::{Monitoring, Plan};
 use rustix::fs::Mode;
 use screen::Screen;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -50,12 +53,17 @@ pub struct Args {
     /// Start without fault points, so that nothing can be broken on purpose
     #[arg(long)]
     pub no_chaos: bool,
+<<<<<<< HEAD
     /// A rollout whose new version isn't ready by then is rolled back
     #[arg(long, value_name = "TIME", env = "ROLLOUT_DEADLINE", default_value = "10s", value_parser = crate::bench::duration)]
     pub rollout_deadline: Duration,
     /// A replica that was ready for so long starts again at once when it dies
     #[arg(long, value_name = "TIME", default_value = "10s", hide = true, value_parser = crate::bench::duration)]
     pub healthy_after: Duration,
+=======
+    #[command(flatten)]
+    pub monitoring: monitoring::Args,
+>>>>>>> dash
 }
 
 /// Runs the platform until a signal stops it, or a setting that no service can start with.
@@ -65,12 +73,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let data = DataFolder::open(&args.data)?;
     args.layout.check().await?;
+    let (monitoring, without) = Plan::make(&args.monitoring, &args.layout).await?;
     let socket = control::listen(data.path())?;
     let (events, receiver) = mpsc::channel(EVENTS);
+    let fleet = Fleet::start(&args, &data, &events)?;
+    let start = |plan: Plan| plan.start(&args.layout, &data, &events, &fleet.kill);
     let mut supervisor = Supervisor {
         started: Instant::now(),
         screen: Screen::new(),
-        fleet: Fleet::start(&args, &data, &events)?,
+        monitoring: monitoring.map(start).transpose()?,
+        fleet,
         operator: settings::operator_password(&data)?,
         events: receiver,
         console: format!("http://localhost:{}", args.layout.port),
@@ -81,6 +93,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supervisor.fleet.clone().answer(),
     );
     tokio::spawn(control::serve(socket, changes, answer));
+    if let Some(reason) = without {
+        supervisor.screen.note(&reason);
+    }
     let fatal = supervisor.watch(&mut signals).await;
     supervisor.stop(&mut signals).await;
     supervisor.screen.close();
@@ -96,7 +111,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 struct Supervisor {
     started: Instant,
     screen: Screen,
+<<<<<<< HEAD
     fleet: Arc<Fleet>,
+=======
+    fleet: Fleet,
+    monitoring: Option<Monitoring>,
+>>>>>>> dash
     events: mpsc::Receiver<Event>,
     console: String,
     /// The operator's password, if people don't know it yet.
@@ -144,7 +164,14 @@ impl Supervisor {
             .note("stopping (the same signal again kills at once)");
         let kill = self.fleet.kill.clone();
         let mut tick = interval(TICK);
-        let mut left = std::pin::pin!(self.fleet.leave());
+        let leave = async {
+            self.fleet.leave().await;
+            // Last: what happens on the way down is seen, too.
+            if let Some(monitoring) = &self.monitoring {
+                monitoring.leave().await;
+            }
+        };
+        let mut left = std::pin::pin!(leave);
         loop {
             tokio::select! {
                 () = &mut left => break,
@@ -170,6 +197,10 @@ impl Supervisor {
                     self.screen.child(&replica.name, &line);
                 }
             }
+        }
+        // Theirs are for those who look; here they are only kept small.
+        for tool in self.monitoring.iter().flat_map(|both| &both.tools) {
+            tool.log.appended();
         }
         self.screen.tick();
     }

@@ -26,6 +26,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+<<<<<<< HEAD
+=======
+/// A replica that has been ready for so long starts again at once when it dies.
+pub const HEALTHY: Duration = Duration::from_secs(10);
+>>>>>>> dash
 /// Pause before the second start in a row; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -369,7 +374,7 @@ impl Replica {
 
 /// None after a healthy life, then doubling, with a quarter of jitter so that replicas which died
 /// together don't start together for ever.
-fn pause(short_lives: u32) -> Duration {
+pub fn pause(short_lives: u32) -> Duration {
     let Some(doublings) = short_lives.checked_sub(1) else {
         return Duration::ZERO;
     };

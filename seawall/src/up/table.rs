@@ -19,10 +19,13 @@ pub fn render(supervisor: &Supervisor) -> String {
         text +=
             &format!("  login    operator, password {password} (keep it, it is not shown again)\n");
     }
+    for (what, url) in supervisor.monitoring.iter().flat_map(|both| &both.pages) {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "  {what:<8} {url}");
+    }
     text.push('\n');
     let mut line = |cells: [&str; 5]| {
         let [name, api, ops, pid, state] = cells;
-        // Writing to a String can't fail.
         let _ = writeln!(text, "  {name:<16}{api:<24}{ops:<24}{pid:<9}{state}");
     };
     line(["replica", "api", "ops", "pid", "state"]);

@@ -84,6 +84,10 @@ impl Sandbox {
             .args(["--base-port", &self.base_port.to_string()])
             .arg("--data")
             .arg(self.data());
+        if subcommand == "up" {
+            // Whoever wants it asks for it, with a flag that overrules this one.
+            command.arg("--no-monitoring");
+        }
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             let ours = [
