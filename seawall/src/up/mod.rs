@@ -53,17 +53,14 @@ pub struct Args {
     /// Start without fault points, so that nothing can be broken on purpose
     #[arg(long)]
     pub no_chaos: bool,
-<<<<<<< HEAD
     /// A rollout whose new version isn't ready by then is rolled back
     #[arg(long, value_name = "TIME", env = "ROLLOUT_DEADLINE", default_value = "10s", value_parser = crate::bench::duration)]
     pub rollout_deadline: Duration,
     /// A replica that was ready for so long starts again at once when it dies
     #[arg(long, value_name = "TIME", default_value = "10s", hide = true, value_parser = crate::bench::duration)]
     pub healthy_after: Duration,
-=======
     #[command(flatten)]
     pub monitoring: monitoring::Args,
->>>>>>> dash
 }
 
 /// Runs the platform until a signal stops it, or a setting that no service can start with.
@@ -111,12 +108,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 struct Supervisor {
     started: Instant,
     screen: Screen,
-<<<<<<< HEAD
     fleet: Arc<Fleet>,
-=======
-    fleet: Fleet,
     monitoring: Option<Monitoring>,
->>>>>>> dash
     events: mpsc::Receiver<Event>,
     console: String,
     /// The operator's password, if people don't know it yet.

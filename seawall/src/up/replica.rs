@@ -26,11 +26,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-<<<<<<< HEAD
-=======
-/// A replica that has been ready for so long starts again at once when it dies.
-pub const HEALTHY: Duration = Duration::from_secs(10);
->>>>>>> dash
 /// Pause before the second start in a row; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause.

@@ -2,17 +2,20 @@
 use super::{
     event::{Event, EventKind},
     logs::LogFile,
-    replica::{DRAIN_LIMIT, HEALTHY, pause},
+    replica::{DRAIN_LIMIT, pause},
 };
 use crate::tether;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{ffi::OsString, io, path::PathBuf, process::Stdio};
+use std::{ffi::OsString, io, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{
     process::{Child, Command},
     sync::mpsc::Sender,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+
+/// One that has lived for so long starts again at once when it dies.
+const HEALTHY: Duration = Duration::from_secs(10);
 
 /// How to start it.
 #[derive(Debug)]

@@ -124,7 +124,7 @@ impl Webhook {
 
 impl Told {
     fn alert(&self, index: usize, now: DateTime<Utc>) -> Result<Alert, Problem> {
-        let refuse = |field: &str, why| Problem::invalid(&format!("/alerts/{index}/{field}"), why);
+        let refuse = |field: &str, why| Problem::invalid(format!("/alerts/{index}/{field}"), why);
         let fingerprint = &self.fingerprint;
         let fits = (1..=MAX_FINGERPRINT).contains(&fingerprint.len());
         if !fits || !fingerprint.bytes().all(|b| b.is_ascii_graphic()) {

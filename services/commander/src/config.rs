@@ -83,6 +83,14 @@ pub enum Environment {
     Kubernetes,
 }
 
+impl Config {
+    /// The token of Alertmanager, if one is asked for.
+    #[must_use]
+    pub fn alert_token(&self) -> Option<&Secret> {
+        self.alert_token.as_ref().or(self.alert_token_file.as_ref())
+    }
+}
+
 impl AsRef<service::Config> for Config {
     fn as_ref(&self) -> &service::Config {
         &self.service
@@ -118,11 +126,5 @@ impl FromStr for OpsUrl {
             })
         };
         parse().ok_or("expected SERVICE=http://HOST:PORT")
-    }
-
-    /// The token of Alertmanager, if one is asked for.
-    #[must_use]
-    pub fn alert_token(&self) -> Option<&Secret> {
-        self.alert_token.as_ref().or(self.alert_token_file.as_ref())
     }
 }

@@ -107,7 +107,7 @@ impl Driver {
             Self::Local(supervisor) => Watch::Told(supervisor.watch().await?),
             Self::Compose(containers) => Watch::Looks(containers.follow()),
             #[cfg(feature = "kubernetes")]
-            Self::Kubernetes(cluster) => Watch::Pods(cluster.watch().await?),
+            Self::Kubernetes(cluster) => Watch::Pods(Box::new(cluster.watch().await?)),
         })
     }
 
@@ -126,7 +126,7 @@ pub enum Watch {
     Told(control::Watch),
     Looks(Followed),
     #[cfg(feature = "kubernetes")]
-    Pods(cluster::Watch),
+    Pods(Box<cluster::Watch>),
 }
 
 impl Watch {

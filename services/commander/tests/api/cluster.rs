@@ -199,7 +199,7 @@ async fn scale(
     Json(scale).into_response()
 }
 
-async fn anything(State(api): Shared, method: Method, uri: axum::http::Uri) -> Response {
+async fn anything(State(api): Shared, method: Method, uri: http::Uri) -> Response {
     api.note(format!("{method} {}", uri.path()));
     status(403)
 }
