@@ -80,15 +80,15 @@ pub enum Response {
         /// Who got the signal.
         pid: u32,
     },
-    /// To [`Request::Rollout`] and [`Request::Progress`].
-    Rollout {
-        /// None: there has been none yet.
-        rollout: Option<Rollout>,
-    },
     /// Why nothing was done.
     Refused {
         /// One line.
         error: String,
+    },
+    /// The last one, since every object reads as one without a rollout. To [`Request::Rollout`] and [`Request::Progress`].
+    Rollout {
+        /// None: there has been none yet.
+        rollout: Option<Rollout>,
     },
 }
 
