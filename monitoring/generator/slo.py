@@ -28,34 +28,32 @@ def windows(source, profile):
     return sorted({*asked, *profile.get("also", ())}, key=durations.seconds)
 
 
-def over(series, window, function="rate"):
-    return f"sum by (namespace) ({function}({series}[{window}]))"
+def rate(series, window):
+    return f"sum by (namespace) (rate({series}[{window}]))"
 
 
-def failing(slo, window, function="rate"):
-    """How many were bad; where none was, there may be no series that says so."""
-    if "good" in slo:
-        return f"{over(slo['total'], window, function)}\n-\n{over(slo['good'], window, function)}"
-    return f"{over(slo['bad'], window, function)}\nor\n0 * {over(slo['total'], window, function)}"
+def mine(slo, record):
+    return f"{record}{{sloth_id=\"{slo['name']}\"}}"
 
 
 def indented(text, by=2):
     return "\n".join(" " * by + line for line in text.splitlines())
 
 
-def ratio(slo, window):
-    """No traffic is no sample: a NaN would spoil every average it gets into."""
-    if "bad_time" in slo:
-        return f"avg_over_time({slo['bad_time']}[{window}])"
-    return f"(\n{indented(failing(slo, window))}\n)\n/\n({over(slo['total'], window)} > 0)"
-
-
 def measures(slo, source, profile):
-    """The share of failures in each window."""
+    """The share of failures in each window. No traffic is no sample: a NaN would spoil every average it gets into.
+    Where nothing failed yet, there may be no series that says so."""
     yield from slo.get("records", ())
     for window in windows(source, profile):
         labels = names(slo) | {"sloth_window": window}
-        yield {"record": RATIO + window, "expr": ratio(slo, window), "labels": labels}
+        total, bad = (f"slo:sli_{kind}:rate{window}" for kind in ("total", "bad"))
+        if "bad_time" in slo:
+            yield {"record": RATIO + window, "expr": f"avg_over_time({slo['bad_time']}[{window}])", "labels": labels}
+            continue
+        failing = rate(slo["bad"], window) if "bad" in slo else f"{mine(slo, total)}\n- on (namespace)\n{rate(slo['good'], window)}"
+        ratio = f"(\n  {mine(slo, bad)}\n  or\n  {mine(slo, total)} * 0\n)\n/\n({mine(slo, total)} > 0)"
+        for record, expr in ((total, rate(slo["total"], window)), (bad, failing), (RATIO + window, ratio)):
+            yield {"record": record, "expr": expr, "labels": labels}
 
 
 def burning(slo, severity, source, profile):
@@ -65,18 +63,14 @@ def burning(slo, severity, source, profile):
         if burn["severity"] != severity:
             continue
         limit = f"({burn['factor']} * {budget(slo)})"
-        sides = [
-            f"max by (namespace) ({RATIO}{burn[side]}{{sloth_id=\"{slo['name']}\"}}) > {limit}"
-            for side in ("short", "long")
-        ]
-        pairs.append("(\n" + indented("\nand\n".join(sides)) + "\n)")
+        sides = [f"{mine(slo, RATIO + burn[side])} > {limit}" for side in ("short", "long")]
+        pairs.append("(\n" + indented("\nand on (namespace)\n".join(sides)) + "\n)")
         longest.append(burn["long"])
-    expr = "\nor\n".join(pairs)
+    expr = f"max by (namespace) (\n{indented(f'{chr(10)}or on (namespace){chr(10)}'.join(pairs))}\n)"
     if "bad_time" in slo:
         return expr
-    some = failing(slo, longest[-1], "increase") if "good" in slo else over(slo["bad"], longest[-1], "increase")
-    enough = f"(\n{indented(some)}\n) >= {source['least']}"
-    return f"(\n{indented(expr)}\n)\nand on (namespace)\n{enough}"
+    record, length = mine(slo, f"slo:sli_bad:rate{longest[-1]}"), durations.seconds(longest[-1])
+    return f"{expr}\nand on (namespace)\n{record} * {length} >= {source['least']}"
 
 
 def alerts(slo, source, profile):
@@ -94,20 +88,15 @@ def alerts(slo, source, profile):
 
 def budgets(slo, source, profile):
     """What was promised, and what is left of it."""
-    labels, mine = names(slo), f'{{sloth_id="{slo["name"]}"}}'
-    short = windows(source, profile)[0]
+    labels, short = names(slo), mine(slo, RATIO + windows(source, profile)[0])
     period = durations.seconds(source["period"]) // profile["speed"]
-    average = f"avg_over_time({RATIO}{short}{mine}[{durations.text(period)}])"
     for record, expr in (
         ("slo:objective:ratio", f"vector({round(slo['objective'] / 100, 6)})"),
         ("slo:error_budget:ratio", f"vector({budget(slo)})"),
         ("slo:time_period:days", f"vector({period / 86400:g})"),
-        ("slo:current_burn_rate:ratio", f"max by (namespace) ({RATIO}{short}{mine}) / {budget(slo)}"),
-        ("slo:period_burn_rate:ratio", f"max by (namespace) ({average}) / {budget(slo)}"),
-        (
-            "slo:period_error_budget_remaining:ratio",
-            f"1 - max by (namespace) (slo:period_burn_rate:ratio{mine})",
-        ),
+        ("slo:current_burn_rate:ratio", f"{short} / {budget(slo)}"),
+        ("slo:period_burn_rate:ratio", f"avg_over_time({short}[{durations.text(period)}]) / {budget(slo)}"),
+        ("slo:period_error_budget_remaining:ratio", f"1 - {mine(slo, 'slo:period_burn_rate:ratio')}"),
         ("sloth_slo_info", "vector(1)"),
     ):
         extra = {"sloth_objective": f"{slo['objective']:g}"} if record == "sloth_slo_info" else {}
