@@ -97,14 +97,6 @@ impl AsRef<service::Config> for Config {
     }
 }
 
-impl Config {
-    /// The token of Alertmanager, if one is asked for.
-    #[must_use]
-    pub fn alert_token(&self) -> Option<&Secret> {
-        self.alert_token.as_ref().or(self.alert_token_file.as_ref())
-    }
-}
-
 /// In a container every service's ops port is the same.
 const SERVICES: &str = "gateway=http://gateway:9091,order=http://order:9091,\
     inventory=http://inventory:9091,notification=http://notification:9091,auth=http://auth:9091,\
