@@ -24,7 +24,7 @@ FROM rust AS build
 # Static binaries, so that the final images need no C library. With an explicit target this leaves out
 # macros and build scripts, which can't be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-ENV CARGO_BUILD="cargo build --locked --release --workspace --exclude seawall --features image/s3"
+ENV CARGO_BUILD="cargo build --locked --release --workspace --exclude seawall --features image/s3,commander/kubernetes"
 # The dependencies, a layer of their own: the skeleton changes with a manifest or the lock file only, so a
 # change of our code finds this layer done.
 COPY --from=skeleton /src .
