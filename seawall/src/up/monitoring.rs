@@ -14,6 +14,7 @@ const ALERTMANAGER: u16 = 4_093;
 
 /// Settings of what watches the platform.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Start Prometheus and Alertmanager, and fail without them
     ///
