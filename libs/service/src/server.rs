@@ -12,7 +12,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use rustix::process::Resource;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     convert::Infallible,
     future::Future,
@@ -219,6 +219,11 @@ fn out_of_the_way(socket: &OwnedFd) -> Option<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(socket, number).ok()
 }
 
+fn adopt(stream: Socket) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream.into())
+}
+
 /// How long a connection that has not said anything yet is kept open when the process leaves.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -270,9 +275,11 @@ impl Listener {
         while let Some((stream, slot)) = stop.run_until_cancelled(self.accept()).await {
             connections.spawn(self.connection(stream, slot, stop.clone()));
         }
-        // What the kernel has accepted already was promised an answer.
-        while let Some(Ok((stream, _))) = futures::FutureExt::now_or_never(self.socket.accept()) {
-            if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+        // What the kernel has accepted already was promised an answer. It is asked itself: tokio looks only
+        // once its reactor has heard of a connection.
+        while let Ok((stream, _)) = SockRef::from(&self.socket).accept() {
+            let slot = self.slots.clone().try_acquire_owned();
+            if let (Ok(stream), Ok(slot)) = (adopt(stream), slot) {
                 connections.spawn(self.connection(stream, slot, stop.clone()));
             }
         }

@@ -52,7 +52,7 @@ async fn somebody_finds_out_what_is_broken() {
     let stage = Stage::start().await;
     let browser = as_operator(&stage, DESKTOP, "drills").await;
     browser.see("h2", "drills").await;
-    let card = "[data-drill=slow-inventory]";
+    let card = "[data-drill=poisoned-job]";
     browser.click(&format!("{card} button"), "Break it").await;
     browser.see(".run .timeline", "s").await;
     browser.click(".run button", "Give me a hint").await;
@@ -60,13 +60,13 @@ async fn somebody_finds_out_what_is_broken() {
     browser.write("#verify [name=answer]", "the moon").await;
     browser.click("#verify button", "Verify").await;
     browser.see("#verify .notice", "That is not it").await;
-    browser.write("#verify [name=answer]", "inventory").await;
+    browser.write("#verify [name=answer]", "fail").await;
     browser.click("#verify button", "Verify").await;
     browser.see("#verify .notice", "Right!").await;
     browser.click(".run button", "Give up and restore").await;
-    browser.see(".order", "slow-inventory").await;
+    browser.see(".order", "poisoned-job").await;
     browser
-        .click(".order button", "Report of slow-inventory")
+        .click(".order button", "Report of poisoned-job")
         .await;
     browser.see("dialog .scroll", "Pass marks").await;
     browser.see("dialog .events", "").await;

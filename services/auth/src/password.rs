@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 use tokio::sync::{
+    Semaphore,
     mpsc::{self, Receiver, Sender},
     oneshot,
 };
@@ -62,6 +63,8 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Hasher {
     argon2: Argon2<'static>,
     params: Params,
+    /// Those that hash or wait.
+    admitted: Arc<Semaphore>,
     jobs: Sender<Job>,
     /// Of nobody's password: verifying it takes as long as verifying a real one.
     nobody: Arc<str>,
@@ -74,7 +77,8 @@ impl Hasher {
         let lanes = 1;
         let params = Params::new(settings.memory_kib, settings.passes, lanes, Some(HASH))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
+        let most = settings.parallel + settings.queue;
+        let (jobs, queue) = mpsc::channel(most);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..settings.parallel {
             let queue = queue.clone();
@@ -85,6 +89,7 @@ impl Hasher {
             nobody: nobody(&params)?.into(),
             argon2,
             params,
+            admitted: Arc::new(Semaphore::new(most)),
             jobs,
         })
     }
@@ -129,8 +134,11 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let admitted = self.admitted.clone().try_acquire_owned();
+        let admitted = admitted.map_err(|_| Error::Busy)?;
         let (tell, answer) = oneshot::channel();
         let job = move || {
+            let _admitted = admitted;
             // Whoever gave up meanwhile costs nothing any more.
             if !tell.is_closed() {
                 let _ = tell.send(work());

@@ -75,6 +75,11 @@ impl Driver {
         }
     }
 
+    /// Is a new version its business?
+    pub fn rolls_out(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Replaces the replicas of a service one after the other; [`Driver::progress`] knows it by `id`.
     pub async fn roll_out(&self, id: &str, service: &str, broken: bool) -> Result<()> {
         match self {

@@ -39,6 +39,9 @@ pub async fn begin(
     if let Some(done) = kill::earlier(app, request_key).await? {
         return Ok(done);
     }
+    if !app.driver.rolls_out() {
+        return Err(Error::NotAvailableHere);
+    }
     let replicas = app.driver.replicas().await?;
     if !replicas.iter().any(|r| r.service == order.service) {
         return Err(Error::NoSuchService);

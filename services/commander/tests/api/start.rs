@@ -57,6 +57,7 @@ async fn the_metrics_have_the_agreed_names() {
         "client_retries",
         "client_retry_budget_exhausted",
         "db_pool_connections",
+        "drill_runs",
         "http_request_duration_seconds",
         "http_requests",
         "http_requests_in_flight",
