@@ -13,6 +13,8 @@ production with short windows, scraped every 5 s. Where the runbooks are: [index
 """
 INDEX = """# Runbooks
 
+<!-- commands: running -->
+
 One for each alert. Every alert has a link to its own. How an incident is led:
 [incident response](../incident-response.md). Which fault raises which alert: [alerts](../alerts.md).
 
