@@ -17,9 +17,21 @@ def scaled(duration, profile):
     return durations.text(max(durations.seconds(duration) // profile["speed"], durations.seconds(profile["shortest"])))
 
 
-def burns(source, profile):
+def implied(burn, others):
+    """Whether another pair of windows fires whenever this one does; so for shares of time, whose windows weigh alike."""
+    spent = [burn["factor"] * durations.seconds(burn[side]) for side in ("short", "long")]
+    for other in others:
+        theirs = [other["factor"] * durations.seconds(other[side]) for side in ("short", "long")]
+        longer = durations.seconds(other["long"]) > durations.seconds(burn["long"])
+        if longer and other["severity"] == burn["severity"] and all(a >= b for a, b in zip(spent, theirs)):
+            return True
+    return False
+
+
+def burns(source, profile, slo=None):
     for burn in source["burns"]:
-        yield burn | {side: scaled(burn[side], profile) for side in ("short", "long")}
+        if not (slo and "bad_time" in slo and implied(burn, source["burns"])):
+            yield burn | {side: scaled(burn[side], profile) for side in ("short", "long")}
 
 
 def windows(source, profile):
@@ -51,7 +63,8 @@ def measures(slo, source, profile):
             yield {"record": RATIO + window, "expr": f"avg_over_time({slo['bad_time']}[{window}])", "labels": labels}
             continue
         failing = rate(slo["bad"], window) if "bad" in slo else f"{mine(slo, total)}\n- on (namespace)\n{rate(slo['good'], window)}"
-        ratio = f"(\n  {mine(slo, bad)}\n  or\n  {mine(slo, total)} * 0\n)\n/\n({mine(slo, total)} > 0)"
+        some = f"(\n  {mine(slo, bad)}\n  or on (namespace)\n  {mine(slo, total)} * 0\n)" if "bad" in slo else mine(slo, bad)
+        ratio = f"{some}\n/ on (namespace)\n({mine(slo, total)} > 0)"
         for record, expr in ((total, rate(slo["total"], window)), (bad, failing), (RATIO + window, ratio)):
             yield {"record": record, "expr": expr, "labels": labels}
 
@@ -59,7 +72,7 @@ def measures(slo, source, profile):
 def burning(slo, severity, source, profile):
     """The expression of one severity: any of its pairs of windows, and enough failures to matter."""
     pairs, longest = [], []
-    for burn in burns(source, profile):
+    for burn in burns(source, profile, slo):
         if burn["severity"] != severity:
             continue
         limit = f"({burn['factor']} * {budget(slo)})"
