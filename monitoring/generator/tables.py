@@ -11,7 +11,10 @@ production with short windows, scraped every 5 s. Where the runbooks are: [index
 | fault | where | how | what moves | alert | within | drill |
 |---|---|---|---|---|---|---|
 """
-INDEX = """# Runbooks
+# The first line tells the check of commands that they need a running platform.
+INDEX = """
+<!-- commands: running -->
+# Runbooks
 
 <!-- commands: running -->
 
