@@ -16,8 +16,6 @@ INDEX = """
 <!-- commands: running -->
 # Runbooks
 
-<!-- commands: running -->
-
 One for each alert. Every alert has a link to its own. How an incident is led:
 [incident response](../incident-response.md). Which fault raises which alert: [alerts](../alerts.md).
 
