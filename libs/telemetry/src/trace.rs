@@ -36,7 +36,7 @@ pub struct Settings {
     pub otel_exporter_otlp_endpoint: Option<Endpoint>,
     /// Which traces are kept: `always_on`, `always_off`, `traceidratio`, or one of them with `parentbased_`
     /// before it, for those that nobody else has decided on.
-    #[arg(long, env = "OTEL_TRACES_SAMPLER", default_value = "parentbased_always_on", value_parser = choice)]
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", default_value = "parentbased_always_on", value_parser = sampler::choice)]
     pub otel_traces_sampler: Choice,
     /// Share of the traces that `traceidratio` keeps, 0 to 1.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1", value_parser = sampler::ratio)]
@@ -64,10 +64,6 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         (Some("https"), _) => Err("expected http://; a collector beside this can add TLS".into()),
         _ => Err("expected http://HOST:PORT".into()),
     }
-}
-
-fn choice(text: &str) -> Result<Choice, String> {
-    sampler::choice(text)
 }
 
 /// Starts to export, if there is a collector.

@@ -175,16 +175,18 @@ fn every_picture_is_whole(platform: &Platform) {
 /// The newest mails, once all are sent: one that was claimed by a process that crashed waits for a minute.
 fn all_sent(platform: &Platform) -> Vec<Value> {
     let began = Instant::now();
-    loop {
-        let (_, stored) = platform.call("GET", "/api/notifications?limit=500", &Value::Null);
-        let stored = stored["items"].as_array().expect("items").clone();
-        let pending = stored.iter().find(|mail| mail["status"] != "sent");
-        let Some(pending) = pending else {
-            return stored;
-        };
-        assert!(began.elapsed() < LIMIT, "never sent: {pending}");
+    while let Some(mail) = stored(platform, "status=pending").first() {
+        assert!(began.elapsed() < LIMIT, "never sent: {mail}");
         thread::sleep(Duration::from_millis(200));
     }
+    let dead = stored(platform, "status=dead");
+    assert!(dead.is_empty(), "given up: {dead:?}");
+    stored(platform, "limit=500")
+}
+
+fn stored(platform: &Platform, query: &str) -> Vec<Value> {
+    let (_, page) = platform.call("GET", &format!("/api/notifications?{query}"), &Value::Null);
+    page["items"].as_array().expect("items").clone()
 }
 
 /// A mail may come twice, but then it is recognised: each event has one Message-ID.

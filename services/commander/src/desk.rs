@@ -9,7 +9,7 @@ use crate::{
         report::Verdict,
     },
     present_load::{self, Spec},
-    runs::Run,
+    store::runs::Run,
 };
 use std::{
     sync::{Arc, Mutex},

@@ -20,7 +20,6 @@ mod readings;
 mod replica;
 mod rollout;
 mod routes;
-mod runs;
 mod state;
 mod store;
 mod traffic;
@@ -40,10 +39,9 @@ use points::Points;
 use prometheus_client::registry::Registry;
 use rand::{SeedableRng as _, rngs::StdRng};
 use readings::Readings;
-use runs::Runs;
 use service::{Background, Faults, Secret, Server, Shutdown};
 use std::sync::{Arc, Mutex};
-use store::Store;
+use store::{Store, runs::Runs};
 use tokio::sync::watch::Sender;
 
 /// The schema of this service's database.

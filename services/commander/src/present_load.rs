@@ -9,7 +9,7 @@ use crate::{
         plan::Kind,
         samples::{End, Sample},
     },
-    runs::{OVER, RUNNING, Run},
+    store::runs::{OVER, RUNNING, Run},
 };
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! Every SQL statement of this service: here those on `journal`.
 mod alerts;
+pub mod runs;
 
 use crate::entry::Entry;
 use chrono::{DateTime, Utc};

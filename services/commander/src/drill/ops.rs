@@ -35,16 +35,6 @@ impl Replica {
     pub fn is_ready(&self) -> bool {
         self.state == "ready"
     }
-
-    /// Odd ones are in zone a, even ones in b, where nobody says so.
-    pub fn zone(&self) -> &str {
-        let number: Option<u32> = self.name.rsplit('-').next().and_then(|n| n.parse().ok());
-        match (&self.zone, number) {
-            (Some(zone), _) => zone,
-            (None, Some(n)) if n % 2 == 0 => "b",
-            (None, _) => "a",
-        }
-    }
 }
 
 /// The platform as a whole.

@@ -61,7 +61,7 @@ fn victims(drill: &Drill, replicas: &[Replica], rng: &mut StdRng) -> Vec<String>
         Fault::Zone(zone) => {
             let inside = |name: &String| {
                 let mut found = replicas.iter().filter(|r| r.name == *name);
-                found.any(|r| r.zone() == &*zone.zone)
+                found.any(|r| r.zone.as_deref() == Some(&*zone.zone))
             };
             let names = names(&zone.services.0);
             names.into_iter().filter(inside).collect()

@@ -118,13 +118,13 @@ fn replicas() -> Vec<Replica> {
         "worker",
         "gateway",
     ];
-    let replica = |service: &str, n| Replica {
+    let replica = |service: &str, n: usize| Replica {
         name: format!("{service}-{n}"),
         service: service.to_owned(),
         state: "ready".to_owned(),
         restarts: 0,
         started_at: None,
-        zone: None,
+        zone: Some(["b", "a"][n % 2].to_owned()),
     };
     services
         .iter()

@@ -7,7 +7,7 @@ use crate::{
     drill::{course::Options, file::Drill, progress::Story, report::Verdict},
     error::{Error, Result},
     load::plan::draw_seed,
-    runs::{OVER, RUNNING, Run},
+    store::runs::{OVER, RUNNING, Run},
 };
 use axum::{
     extract::State,

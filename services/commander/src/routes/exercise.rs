@@ -4,7 +4,7 @@ use crate::{
     App,
     drill::{course::healthy, file::Drill, ops::Ops},
     error::{Error, Result},
-    runs::Run,
+    store::runs::Run,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

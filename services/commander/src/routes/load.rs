@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     load::plan::draw_seed,
     present_load::{LANE, Load, Spec},
-    runs::{RUNNING, Run},
+    store::runs::{RUNNING, Run},
 };
 use axum::{extract::State, http::StatusCode};
 use service::{Json, Operator, ProblemBody};
