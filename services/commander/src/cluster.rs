@@ -1,7 +1,7 @@
 //! Replicas as pods of a Kubernetes cluster, in commander's own namespace.
 //!
-//! What it asks of the API server is all that its role allows: pods `list`, `watch` and `delete`, and `get`
-//! and `patch` of the `scale` of deployments and stateful sets.
+//! What it asks of the API server is all that its role allows: pods `list`, `watch` and `delete`, and
+//! `patch` of the `scale` of deployments and stateful sets.
 mod pod;
 mod watch;
 
@@ -40,14 +40,8 @@ pub struct Cluster {
     seen: Arc<Mutex<Option<Vec<Replica>>>>,
 }
 
-/// What can be made larger, smaller or nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Workload {
-    /// Of a service.
-    Deployment,
-    /// Of the database or the queue.
-    StatefulSet,
-}
+/// What runs as a StatefulSet: the database and the queue.
+const STATEFUL: [&str; 2] = ["postgres", "redis"];
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,22 +112,24 @@ impl Cluster {
         }
     }
 
-    /// Has so many pods run of a workload, and tells how many were asked for before.
-    pub async fn scale(&self, workload: Workload, name: &str, pods: u32) -> Result<u32> {
+    /// Has so many pods run of a workload: a service, the database or the queue.
+    pub async fn scale(&self, workload: &str, pods: u32) -> Result<()> {
         let client = self.client().map_err(Error::ClusterAway)?;
         let namespace = &self.namespace;
-        match workload {
-            Workload::Deployment => {
-                scale(Api::<Deployment>::namespaced(client, namespace), name, pods).await
-            }
-            Workload::StatefulSet => {
-                scale(
-                    Api::<StatefulSet>::namespaced(client, namespace),
-                    name,
-                    pods,
-                )
-                .await
-            }
+        if STATEFUL.contains(&workload) {
+            scale(
+                Api::<StatefulSet>::namespaced(client, namespace),
+                workload,
+                pods,
+            )
+            .await
+        } else {
+            scale(
+                Api::<Deployment>::namespaced(client, namespace),
+                workload,
+                pods,
+            )
+            .await
         }
     }
 
@@ -142,13 +138,13 @@ impl Cluster {
     }
 }
 
-async fn scale<K: Clone + DeserializeOwned>(api: Api<K>, name: &str, pods: u32) -> Result<u32> {
-    let before = api.get_scale(name).await.map_err(away)?;
-    let before = before.spec.and_then(|spec| spec.replicas);
+async fn scale<K: Clone + DeserializeOwned>(api: Api<K>, name: &str, pods: u32) -> Result<()> {
     let patch = Patch::Merge(json!({"spec": {"replicas": pods}}));
-    let patched = api.patch_scale(name, &PatchParams::default(), &patch).await;
-    patched.map_err(away)?;
-    Ok(before.and_then(|n| u32::try_from(n).ok()).unwrap_or(0))
+    match api.patch_scale(name, &PatchParams::default(), &patch).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NoSuchService),
+        Err(error) => Err(away(error)),
+    }
 }
 
 fn client(config: &Config) -> anyhow::Result<Client> {

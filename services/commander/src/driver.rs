@@ -75,6 +75,25 @@ impl Driver {
         }
     }
 
+    /// Can it have another number of replicas?
+    pub fn scales(&self) -> bool {
+        match self {
+            Self::Local(_) | Self::Compose(_) => false,
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(_) => true,
+        }
+    }
+
+    /// Has so many pods run of a workload.
+    #[cfg_attr(not(feature = "kubernetes"), expect(unused_variables))]
+    pub async fn scale(&self, workload: &str, pods: u32) -> Result<()> {
+        match self {
+            Self::Local(_) | Self::Compose(_) => Err(Error::NotAvailableHere),
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(cluster) => cluster.scale(workload, pods).await,
+        }
+    }
+
     /// Is a new version its business?
     pub fn rolls_out(&self) -> bool {
         matches!(self, Self::Local(_))

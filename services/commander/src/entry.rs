@@ -8,6 +8,7 @@ use uuid::Uuid;
 pub const KILL: &str = "kill";
 pub const DIED: &str = "died";
 pub const ROLLOUT: &str = "rollout";
+pub const SCALE: &str = "scale";
 pub const STARTED: &str = "started";
 /// Who does what nobody asked for.
 pub const SUPERVISOR: &str = "supervisor";
@@ -19,7 +20,8 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// `operator`, or `supervisor` for what nobody asked for.
     pub who: String,
-    /// `kill` or `died` for an outage; `rollout` of a service; `fault`, `outage` of a dependency, `clear` of faults.
+    /// `kill` or `died` for an outage; `rollout` of a service; `fault`, `outage` of a dependency, `clear` of faults;
+    /// `scale` of a workload.
     pub action: String,
     /// The replica; the service or the dependency where it is about more than one.
     pub target: String,

@@ -20,13 +20,14 @@ mod readings;
 mod replica;
 mod rollout;
 mod routes;
+mod scale;
 mod state;
 mod store;
 mod traffic;
 mod watch;
 
 #[cfg(feature = "kubernetes")]
-pub use cluster::{Cluster, Workload};
+pub use cluster::Cluster;
 pub use config::{Config, Environment, OpsUrl};
 
 use client::Upstream;

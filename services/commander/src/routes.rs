@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     kill,
     replica::{Replica, Target},
-    rollout,
+    rollout, scale,
     state::Platform,
 };
 use axum::{
@@ -52,6 +52,7 @@ pub fn routes(app: App) -> Router {
         .routes(routes!(exercise::verify))
         .routes(routes!(exercise::restore))
         .routes(routes!(roll_out))
+        .routes(routes!(scale_one))
         .routes(routes!(faults::list, faults::begin, faults::clear))
         .routes(routes!(faults::remove))
         .routes(routes!(faults::outage))
@@ -136,6 +137,27 @@ async fn roll_out(
     Json(order): Json<rollout::Order>,
 ) -> Result<(StatusCode, Json<Entry>)> {
     let entry = rollout::begin(&app, OPERATOR.to_owned(), key.as_deref(), &order).await?;
+    Ok((StatusCode::ACCEPTED, Json(entry)))
+}
+
+/// Have more pods of a workload, fewer, or none: a service, or the cluster's own `postgres` and `redis`.
+///
+/// It stays so until somebody scales it again. Send an `Idempotency-Key` to make a repeat safe.
+#[utoipa::path(post, path = "/ops/scale", tag = "ops", request_body = scale::Order,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    responses(
+        (status = 202, body = Entry, description = "The cluster has been told"),
+        (status = 403, body = ProblemBody, description = "`chaos_disabled`", content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, description = "`service_not_found`", content_type = "application/problem+json"),
+        (status = 501, body = ProblemBody, description = "`not_available_here`", content_type = "application/problem+json"),
+    ))]
+async fn scale_one(
+    State(app): State<App>,
+    _: Operator,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(order): Json<scale::Order>,
+) -> Result<(StatusCode, Json<Entry>)> {
+    let entry = scale::scale(&app, OPERATOR, key.as_deref(), &order).await?;
     Ok((StatusCode::ACCEPTED, Json(entry)))
 }
 

@@ -23,7 +23,7 @@ const PUT: Method = Method::PUT;
 pub const UPLOADS: &str = "/api/images";
 
 /// What is passed on, to whom, and who may have it. A route that isn't here can't be reached from outside.
-pub const TABLE: [(Method, &str, Peer, Access); 53] = [
+pub const TABLE: [(Method, &str, Peer, Access); 54] = [
     (GET, "/api/orders", Peer::Order, Access::User),
     (POST, "/api/orders", Peer::Order, Access::Anyone),
     (GET, "/api/orders/{id}", Peer::Order, Access::Anyone),
@@ -135,6 +135,7 @@ pub const TABLE: [(Method, &str, Peer, Access); 53] = [
         Access::Operator,
     ),
     (POST, "/api/ops/rollout", Peer::Commander, Access::Operator),
+    (POST, "/api/ops/scale", Peer::Commander, Access::Operator),
     (GET, "/api/ops/alerts", Peer::Commander, Access::Operator),
     (
         POST,

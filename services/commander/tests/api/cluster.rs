@@ -9,8 +9,7 @@ use axum::{
     routing::{any, get},
 };
 use chrono::{SecondsFormat, Utc};
-use clap::Parser as _;
-use commander::{Cluster, Config, MIGRATIONS, Workload};
+use commander::MIGRATIONS;
 use db::Db;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -380,36 +379,76 @@ async fn a_killed_pod_is_replaced_by_one_of_another_name() {
 
 #[tokio::test]
 async fn workloads_are_scaled_by_their_scale_alone() {
-    let api = Api::start().await;
-    let mut arguments = vec![
-        "commander".to_owned(),
-        "--identity-secret=development".to_owned(),
-    ];
-    arguments.extend(api.config());
-    let config = Config::try_parse_from(arguments).expect("valid settings");
-    let cluster = Cluster::new(&config);
-    let was = cluster.scale(Workload::StatefulSet, "postgres", 0).await;
-    assert_eq!(was.expect("scaled"), 1);
-    let was = cluster.scale(Workload::StatefulSet, "postgres", 1).await;
-    assert_eq!(was.expect("scaled back"), 0);
-    let was = cluster.scale(Workload::Deployment, "order", 5).await;
-    assert_eq!(was.expect("scaled"), 3);
-    assert!(
-        cluster
-            .scale(Workload::Deployment, "nobody", 5)
-            .await
-            .is_err()
-    );
-    let scales = api.inner.scales.lock().expect("not poisoned").clone();
-    assert_eq!(
-        (scales["statefulsets/postgres"], scales["deployments/order"]),
-        (1, 5)
-    );
-    let kinds = ["deployments", "statefulsets"];
-    let allowed = kinds
-        .iter()
-        .flat_map(|kind| ["GET", "PATCH"].map(|verb| format!("{verb} {kind}/scale")));
-    assert_eq!(api.asked(), allowed.collect());
+    db::testing::each(&MIGRATIONS, async |db| {
+        let api = Api::start().await;
+        let commander = api.commander(&db);
+        let scale = async |body| commander.call("POST", "/ops/scale", body).await;
+        let stopped = scale(json!({"workload": "postgres", "pods": 0})).await;
+        let stopped = stopped.expect(202);
+        assert_eq!(
+            (&stopped["action"], &stopped["target"], &stopped["detail"]),
+            (&json!("scale"), &json!("postgres"), &json!("to 0 pods"))
+        );
+        let order = json!({"workload": "order", "pods": 5});
+        let first = commander.post_with_key("/ops/scale", order.clone(), "k");
+        let first = first.await.expect(202);
+        let again = commander.post_with_key("/ops/scale", order, "k").await;
+        assert_eq!(again.expect(202)["id"], first["id"]);
+        let refused = [
+            ("commander", 0, 404, "service_not_found"),
+            ("../order", 0, 404, "service_not_found"),
+            ("image", 1, 404, "service_not_found"),
+            ("order", 51, 422, "invalid_field"),
+        ];
+        for (workload, pods, status, code) in refused {
+            let answer = scale(json!({"workload": workload, "pods": pods})).await;
+            answer.expect_problem(status, code);
+        }
+        let scales = api.inner.scales.lock().expect("not poisoned").clone();
+        assert_eq!(
+            (scales["statefulsets/postgres"], scales["deployments/order"]),
+            (0, 5)
+        );
+        let asked = api.asked();
+        let asked: Vec<_> = asked.iter().filter(|a| a.contains("scale")).collect();
+        assert_eq!(
+            asked,
+            ["PATCH deployments/scale", "PATCH statefulsets/scale"]
+        );
+        // The one that the cluster doesn't have.
+        let journal = commander.journal().await;
+        assert_eq!(
+            (journal.len(), &journal[0]["outcome"]),
+            (3, &json!("failed"))
+        );
+        let local = Commander::new(&db, &Supervisor::of(&["order"]), &[]);
+        let answer = local.call(
+            "POST",
+            "/ops/scale",
+            json!({"workload": "order", "pods": 1}),
+        );
+        answer.await.expect_problem(501, "not_available_here");
+    })
+    .await;
+}
+
+/// Stopped with the rest of the database, it can't be noted; what heals is done all the same.
+#[tokio::test]
+async fn a_stopped_database_is_scaled_back_without_the_journal() {
+    db::testing::postgres(&MIGRATIONS, async |db| {
+        let api = Api::start().await;
+        let commander = api.commander(&db);
+        db.close().await;
+        let scale = async |pods| {
+            let order = json!({"workload": "postgres", "pods": pods});
+            commander.call("POST", "/ops/scale", order).await
+        };
+        scale(0).await.expect_problem(503, "unavailable");
+        scale(2).await.expect(202);
+        let scales = api.inner.scales.lock().expect("not poisoned").clone();
+        assert_eq!(scales["statefulsets/postgres"], 2);
+    })
+    .await;
 }
 
 /// Where the role lacks a right, or there is no cluster, that is said, and nothing is done.

@@ -32,7 +32,7 @@ pub const SERVICES: [&str; 7] = [
 pub const ID: &str = "018f0000-0000-7000-8000-000000000000";
 
 /// All that is passed on: method, path, and the service it is for.
-pub const PUBLIC: [(&str, &str, &str); 53] = [
+pub const PUBLIC: [(&str, &str, &str); 54] = [
     ("GET", "/api/orders", "order"),
     ("POST", "/api/orders", "order"),
     ("GET", "/api/orders/{id}", "order"),
@@ -71,6 +71,7 @@ pub const PUBLIC: [(&str, &str, &str); 53] = [
     ("DELETE", "/api/ops/faults/{id}", "commander"),
     ("POST", "/api/ops/outages", "commander"),
     ("POST", "/api/ops/rollout", "commander"),
+    ("POST", "/api/ops/scale", "commander"),
     ("GET", "/api/ops/load", "commander"),
     ("POST", "/api/ops/load", "commander"),
     ("DELETE", "/api/ops/load", "commander"),
