@@ -125,6 +125,30 @@ fn without_retries_errors_are_noticed_and_fail_the_drill() {
     assert!(text(&output).contains(" MISS "), "{}", text(&output));
 }
 
+/// Without being told where it is.
+#[test]
+fn the_prometheus_of_the_platform_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    file(folder.path(), "kill-one", KILL, "bad_percent = 50");
+    let drills = folder.path().display().to_string();
+    let run = |platform: &Platform| {
+        let output = run(platform, &["run", "kill-one", "--drills", &drills]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    let platform = Platform::start_with(Sandbox::new(), &["--monitoring"], &[]);
+    let prometheus = format!("http://127.0.0.1:{}", platform.sandbox().base_port() + 4090);
+    let address = prometheus.trim_start_matches("http://");
+    eventually("Prometheus is ready", || {
+        std::net::TcpStream::connect(address).ok()?;
+        (http("GET", &format!("{prometheus}/-/ready"), &[], "").0 == 200).then_some(())
+    });
+    assert!(!run(&platform).contains("no Prometheus or Alertmanager was asked"));
+    // Nor is one asked that isn't there any more.
+    let platform = Platform::start_in(platform.stop(), &[]);
+    assert!(run(&platform).contains("no Prometheus or Alertmanager was asked"));
+}
+
 #[test]
 fn calling_it_off_leaves_nothing_broken() {
     let platform = Platform::start();

@@ -85,7 +85,7 @@ pub struct Run {
     /// Wait for the expected alerts, and fail without them
     #[arg(long)]
     pub alerts: bool,
-    /// Prometheus, for the time until an alert fires
+    /// Prometheus, for the time until an alert fires; that of `seawall up` when left out
     #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
     pub prometheus: Option<String>,
     /// Alertmanager, where there is no Prometheus to ask

@@ -1,5 +1,6 @@
 //! `seawall drill run`: one drill or all, with their verdicts on the screen and in files.
 use super::args::Run;
+use crate::up;
 use anyhow::{Context as _, bail};
 use commander::{
     audit::collect::{Patience, Subject, settled_audit},
@@ -43,7 +44,11 @@ pub async fn run(args: &Run) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(draw_seed);
     let drills = choose(&catalogue, args, seed)?;
     let site = Site {
-        prometheus: args.prometheus.clone(),
+        // Given either, that one is asked.
+        prometheus: args.prometheus.clone().or_else(|| {
+            let own = || up::data::prometheus(&args.platform.data);
+            args.alertmanager.is_none().then(own).flatten()
+        }),
         alertmanager: args.alertmanager.clone(),
         ..args.platform.site()
     };
@@ -136,9 +141,7 @@ async fn one(
         let sign = if mark.passed { "  ok  " } else { " MISS " };
         println!("{sign} {}: {} ({})", mark.mark, mark.measured, mark.limit);
     }
-    if !report.detection.observed {
-        println!("       time to detect: not observed, no Prometheus was asked");
-    }
+    println!("       time to detect: {}", report.detection.told());
     for reason in &report.reasons {
         println!("       {reason}");
     }

@@ -11,6 +11,8 @@ use std::{
 /// The operator's password until it was told, and the sign that it was.
 const OPERATOR: &str = "secrets/operator_password";
 const OPERATOR_TOLD: &str = "secrets/operator_told";
+/// Where Prometheus answers, while there is one.
+const PROMETHEUS_URL: &str = "prometheus.url";
 
 /// A data folder that belongs to this process as long as this lives.
 #[derive(Debug)]
@@ -97,6 +99,22 @@ impl DataFolder {
             _ => Ok(()),
         }
     }
+
+    /// Leaves word of Prometheus in here, or that there is none.
+    pub fn tell_prometheus(&self, url: Option<&str>) -> anyhow::Result<()> {
+        let path = self.path.join(PROMETHEUS_URL);
+        let told = match (url, fs::remove_file(&path)) {
+            (Some(url), _) => write(&path, url),
+            (None, Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            (None, _) => Ok(()),
+        };
+        told.with_context(|| format!("cannot use {}", path.display()))
+    }
+}
+
+/// The URL of the Prometheus that `seawall up` has started for this data folder.
+pub fn prometheus(data: &Path) -> Option<String> {
+    fs::read_to_string(data.join(PROMETHEUS_URL)).ok()
 }
 
 /// Letters and digits that can't be taken for each other.

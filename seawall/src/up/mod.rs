@@ -1,6 +1,6 @@
 //! `seawall up`: the supervisor. Starts every replica as a child process, restarts what dies,
 //! and stops everything in order at the end.
-mod data;
+pub mod data;
 mod event;
 mod fleet;
 mod logs;
@@ -71,6 +71,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = DataFolder::open(&args.data)?;
     args.layout.check().await?;
     let (monitoring, without) = Plan::make(&args.monitoring, &args.layout).await?;
+    let prometheus = monitoring.as_ref().map(Plan::prometheus_url);
+    data.tell_prometheus(prometheus.as_deref())?;
     let socket = control::listen(data.path())?;
     let (events, receiver) = mpsc::channel(EVENTS);
     let fleet = Fleet::start(&args, &data, &events)?;

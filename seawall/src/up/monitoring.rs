@@ -136,6 +136,10 @@ impl Plan {
         None
     }
 
+    pub fn prometheus_url(&self) -> String {
+        url(self.prometheus.port)
+    }
+
     /// Writes their files and starts both.
     pub fn start(
         self,

@@ -1,5 +1,8 @@
 //! The environment of each replica: what tells it where it is and whom it may call.
-use super::{Args, data::DataFolder};
+use super::{
+    Args,
+    data::{self, DataFolder},
+};
 use crate::{
     ports::{Place, url},
     services::{self, Service},
@@ -8,6 +11,7 @@ use crate::{
 use std::{env, ffi::OsString};
 
 const OPERATOR_PASSWORD: &str = "OPERATOR_PASSWORD";
+const PROMETHEUS_URL: &str = "PROMETHEUS_URL";
 
 /// Variables for the replica at `place`, on top of this process's own environment, so that
 /// LOG_LEVEL, TZ and the like pass through.
@@ -41,6 +45,9 @@ pub fn environment(
     if service.control {
         let socket = control::socket(data.path());
         vars.push(("SUPERVISOR_SOCKET".into(), socket.into()));
+        if let Some(prometheus) = data::prometheus(data.path()).filter(|_| !given(PROMETHEUS_URL)) {
+            vars.push((PROMETHEUS_URL.into(), prometheus.into()));
+        }
     }
     if !given("STOP_TIMEOUT") {
         // So that a replica which can't finish says so before it is killed.

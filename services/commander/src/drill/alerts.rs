@@ -87,7 +87,8 @@ impl Seen {
                 let from = if first { 0.0 } else { now };
                 self.firing
                     .insert(name.clone(), Firing { from, until: None });
-                lines.push(format!("alert {name} fires"));
+                let before = if first { " already" } else { "" };
+                lines.push(format!("alert {name} fires{before}"));
             }
         }
         for (name, firing) in &mut self.firing {
@@ -124,9 +125,7 @@ impl Source {
                     .alerts
                     .into_iter()
                     .filter(|a| a.state == "firing");
-                Ok(firing
-                    .filter_map(|mut a| a.labels.remove("alertname"))
-                    .collect())
+                Ok(firing.filter_map(|a| name(a.labels)).collect())
             }
             Self::Alertmanager(url) => {
                 #[derive(Deserialize)]
@@ -135,13 +134,16 @@ impl Source {
                 }
                 let body = get(url, "/api/v2/alerts?active=true").await?;
                 let alerts: Vec<Alert> = serde_json::from_slice(&body)?;
-                let names = alerts
-                    .into_iter()
-                    .filter_map(|mut a| a.labels.remove("alertname"));
-                Ok(names.collect())
+                Ok(alerts.into_iter().filter_map(|a| name(a.labels)).collect())
             }
         }
     }
+}
+
+/// Of an alert that means something: a heartbeat always fires.
+fn name(mut labels: BTreeMap<String, String>) -> Option<String> {
+    let heartbeat = labels.get("severity").is_some_and(|s| s == "none");
+    labels.remove("alertname").filter(|_| !heartbeat)
 }
 
 async fn get(url: &str, path: &str) -> anyhow::Result<bytes::Bytes> {
@@ -183,7 +185,18 @@ mod tests {
     #[test]
     fn what_fired_before_the_drill_is_not_its_alert() {
         let mut seen = Seen::default();
-        seen.take(&BTreeSet::from(["Watchdog".to_owned()]), 3.0);
-        assert_eq!(seen.firing["Watchdog"].from, 0.0);
+        let said = seen.take(&BTreeSet::from(["DeadLetters".to_owned()]), 3.0);
+        assert_eq!(said, ["alert DeadLetters fires already"]);
+        assert_eq!(seen.firing["DeadLetters"].from, 0.0);
+    }
+
+    #[test]
+    fn a_heartbeat_is_no_alert() {
+        let labels = |severity: &str| {
+            let labels = [("alertname", "Any"), ("severity", severity)];
+            BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        };
+        assert_eq!(name(labels("none")), None);
+        assert_eq!(name(labels("warning")).as_deref(), Some("Any"));
     }
 }

@@ -61,17 +61,9 @@ fn write(to: &mut String, report: &Report) -> fmt::Result {
 fn summary(to: &mut String, report: &Report) -> fmt::Result {
     let requests = &report.requests;
     let recovery = &report.recovery;
-    let detection = &report.detection;
     writeln!(to, "## In figures\n\n| | |\n|---|---|")?;
     let mut row = |what: &str, value: &dyn Display| writeln!(to, "| {what} | {value} |");
-    let detected = match (&detection.alert, detection.seconds) {
-        (Some(alert), Some(seconds)) => format!("{seconds:.1} s, by {alert}"),
-        _ if !detection.observed => {
-            "not observed: no Prometheus or Alertmanager was asked".to_owned()
-        }
-        _ => "no expected alert fired".to_owned(),
-    };
-    row("time to detect", &detected)?;
+    row("time to detect", &report.detection.told())?;
     row(
         "time to recover, as clients saw it",
         &seconds(recovery.recovered),

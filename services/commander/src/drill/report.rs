@@ -81,6 +81,19 @@ pub struct Detection {
     pub fired: BTreeMap<String, Firing>,
 }
 
+impl Detection {
+    /// For people.
+    pub fn told(&self) -> String {
+        match (&self.alert, self.seconds) {
+            (Some(alert), Some(seconds)) => format!("{seconds:.1} s, by {alert}"),
+            _ if !self.observed => {
+                "not observed: no Prometheus or Alertmanager was asked".to_owned()
+            }
+            _ => "no expected alert fired".to_owned(),
+        }
+    }
+}
+
 /// What the service level objective lets go wrong among so many requests, and what did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Budget {

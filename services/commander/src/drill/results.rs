@@ -92,16 +92,16 @@ fn write_table(to: &mut String, reports: &[Report]) -> fmt::Result {
     )?;
     writeln!(
         to,
-        "| drill | verdict | requests | bad | sent twice | recovered | replacement | p99 | audit |"
+        "| drill | verdict | requests | bad | sent twice | detected | recovered | replacement | p99 | audit |"
     )?;
-    writeln!(to, "|---|---|---|---|---|---|---|---|---|")?;
+    writeln!(to, "|---|---|---|---|---|---|---|---|---|---|")?;
     for report in reports {
         row(to, report)?;
     }
     writeln!(
         to,
-        "\nBad: without a good answer in the end, 503 included. Recovered: from the end of the fault to the last bad\n\
-         request. Replacement: the slowest one, from the kill until it was ready. p99: of good requests of the whole run."
+        "\nBad: without a good answer in the end, 503 included. Detected: from the fault to the first alert that was expected;\n\
+         a drill does not wait for one. Recovered: from the end of the fault to the last bad request. Replacement: the slowest one, from the kill until it was ready. p99: of good requests of the whole run."
     )?;
     for report in reports {
         writeln!(
@@ -138,12 +138,13 @@ fn row(to: &mut String, report: &Report) -> fmt::Result {
         .map(|a| format!("{} orders, {} violations", a.orders, a.violations));
     writeln!(
         to,
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         report.drill,
         report.verdict,
         requests.sent,
         requests.bad(),
         requests.retried,
+        or(report.detection.seconds.map(|s| format!("{s:.0} s"))),
         or(report.recovery.recovered.map(|s| format!("{s:.2} s"))),
         or(report.recovery.ready_ms.map(|ms| format!("{ms} ms"))),
         or(requests.p99_ms.map(|ms| format!("{ms:.0} ms"))),
