@@ -24,7 +24,8 @@ impl Course<'_> {
     pub fn see(&mut self, sent: &Sent, ended: f64) {
         let (samples, dropped) = sent.samples().read();
         let report = &mut self.report;
-        report.requests = Requests::of(samples.iter(), dropped);
+        let judged = within(&samples, self.steady_from, f64::MAX);
+        report.requests = Requests::of(judged, dropped);
         report.by_second = measure::by_second(&samples);
         report.budget = judge::budget(self.drill, &report.requests);
         let late = 100.0 * dropped as f64 / (samples.len() as u64 + dropped).max(1) as f64;

@@ -4,7 +4,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, request::Parts},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -32,6 +32,8 @@ pub struct Ills {
     pub no_faults: bool,
     /// Orders fail while a fault is active, and for so long after a kill.
     pub fails_ms: u64,
+    /// The first 40 orders take so long.
+    pub slow_ms: u64,
     /// Each n-th order is acknowledged and not stored.
     pub loses_every: usize,
 }
@@ -119,37 +121,49 @@ async fn operator(State(_): State<Shared>, request: Request, next: Next) -> Resp
 async fn orders(State(shop): State<Shared>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 10_000).await;
-    let body = body.expect("a body");
-    let mut shop_now = shop.lock().expect("not poisoned");
-    if head.method == Method::GET {
-        let items: Vec<_> = shop_now.orders.values().cloned().collect();
-        return json_of(&json!({ "items": items, "next": null }));
-    }
-    let ills = shop_now.ills;
-    let recent = |at: Instant| at.elapsed() < Duration::from_millis(ills.fails_ms);
-    let broken = ills.fails_ms > 0 && !shop_now.faults.is_empty();
-    if broken || shop_now.killed.is_some_and(recent) {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    }
-    let key = head.headers["idempotency-key"].to_str().expect("text");
-    let key = key.to_owned();
-    let asked: Value = serde_json::from_slice(&body).expect("JSON");
-    if let Some(order) = shop_now.orders.get(&key) {
-        return json_of(order);
-    }
-    let order = json!({
-        "id": Uuid::now_v7(), "product_id": asked["product_id"], "quantity": asked["quantity"],
-        "email": asked["email"], "status": "confirmed", "total_minor": 500, "currency": "EUR",
-        "created_at": chrono::Utc::now(),
-    });
-    shop_now.asked += 1;
-    let every = shop_now.ills.loses_every;
-    if every == 0 || !shop_now.asked.is_multiple_of(every) {
-        shop_now.orders.insert(key, order.clone());
-    }
-    let mut answer = json_of(&order);
-    *answer.status_mut() = StatusCode::CREATED;
+    let (answer, delay) = shop
+        .lock()
+        .expect("not poisoned")
+        .order(&head, &body.expect("a body"));
+    tokio::time::sleep(delay).await;
     answer
+}
+
+impl Shop {
+    /// The answer, and how long it takes.
+    fn order(&mut self, head: &Parts, body: &[u8]) -> (Response, Duration) {
+        let at_once = |answer| (answer, Duration::ZERO);
+        if head.method == Method::GET {
+            let items: Vec<_> = self.orders.values().cloned().collect();
+            return at_once(json_of(&json!({ "items": items, "next": null })));
+        }
+        let ills = self.ills;
+        let recent = |at: Instant| at.elapsed() < Duration::from_millis(ills.fails_ms);
+        let broken = ills.fails_ms > 0 && !self.faults.is_empty();
+        if broken || self.killed.is_some_and(recent) {
+            return at_once(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        }
+        let key = head.headers["idempotency-key"].to_str().expect("text");
+        let key = key.to_owned();
+        let asked: Value = serde_json::from_slice(body).expect("JSON");
+        if let Some(order) = self.orders.get(&key) {
+            return at_once(json_of(order));
+        }
+        let order = json!({
+            "id": Uuid::now_v7(), "product_id": asked["product_id"], "quantity": asked["quantity"],
+            "email": asked["email"], "status": "confirmed", "total_minor": 500, "currency": "EUR",
+            "created_at": chrono::Utc::now(),
+        });
+        self.asked += 1;
+        let every = self.ills.loses_every;
+        if every == 0 || !self.asked.is_multiple_of(every) {
+            self.orders.insert(key, order.clone());
+        }
+        let delay = if self.asked <= 40 { ills.slow_ms } else { 0 };
+        let mut answer = json_of(&order);
+        *answer.status_mut() = StatusCode::CREATED;
+        (answer, Duration::from_millis(delay))
+    }
 }
 
 async fn products() -> Response {

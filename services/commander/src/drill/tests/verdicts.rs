@@ -48,6 +48,23 @@ async fn judged(ills: Ills, fault: &str, marks: &str) -> Report {
     report
 }
 
+/// What was under way before the drill is not held against it.
+#[tokio::test]
+async fn it_waits_until_all_is_well() {
+    let slow = Ills {
+        slow_ms: 700,
+        ..Ills::default()
+    };
+    let report = judged(slow, KILL, "[pass]\nbad = 0\nanswer_ms = 600").await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let said: Vec<_> = report.timeline.iter().map(|event| &*event.what).collect();
+    assert!(said[1].starts_with("not steady to begin with"), "{said:?}");
+    assert!(
+        said.iter().any(|what| what.starts_with("steady: ")),
+        "{said:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_platform_that_holds_passes() {
     for fault in [KILL, POINT] {
