@@ -110,7 +110,8 @@ class Injection:
             for request in load["requests"]:
                 self.background(self.stream, request)
         elif load:
-            self.must("/api/ops/load", load)
+            # People who meet errors come all the same.
+            self.must("/api/ops/load", load | {"abort_failed_ratio": 1})
         for action in self.row.get("inject") or ():
             self.over.wait(action.get("after", 0))
             if "every" in action:
