@@ -112,6 +112,7 @@ class Injection:
         elif load:
             # People who meet errors come all the same.
             self.must("/api/ops/load", load | {"abort_failed_ratio": 1})
+            until(15, "the load runs", self.loaded)
         for action in self.row.get("inject") or ():
             self.over.wait(action.get("after", 0))
             if "every" in action:
@@ -131,6 +132,11 @@ class Injection:
         thread = threading.Thread(target=work, args=what, daemon=True)
         self.threads.append(thread)
         thread.start()
+
+    def loaded(self):
+        """It makes ready first, with what the fault may take away."""
+        status, load = call(f"{self.platform.url}/api/ops/load", token=self.platform.token())
+        return status == 200 and load["state"] == "running" and load["sent"] > 0
 
     def must(self, path, body):
         status, answer = call(self.platform.url + path, "POST", body, self.platform.token())
