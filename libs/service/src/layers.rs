@@ -14,7 +14,7 @@ use axum::{
 use chrono::Utc;
 use futures::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::registry::Registry;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use telemetry::Context;
 use tokio::{
@@ -81,11 +81,11 @@ pub fn layers_with(
 async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let context = context(request.headers());
-    let _in_flight = InFlight::enter(&layer.metrics.in_flight);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let mut counted = Counted::enter(&layer.metrics, &method, route, &context);
     let mut span = trace::span(&context, &method, route);
     let answer = async {
         let response = answer(&layer, request, next).await;
@@ -94,13 +94,7 @@ async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Res
         response
     };
     let response = context.clone().scope(answer).await;
-    layer.metrics.observe(
-        &method,
-        route,
-        response.status(),
-        started.elapsed(),
-        &context,
-    );
+    counted.status = response.status();
     trace::conclude(&mut span, response.status());
     response
 }
@@ -290,18 +284,42 @@ fn log(method: &Method, route: &str, status: StatusCode, took: Duration) {
     }
 }
 
-/// Counts down even when the client goes away and the future is dropped.
-struct InFlight(Gauge);
+/// Counts a request when it is over, one that nobody waits for any more among them: else a service whose
+/// callers give up would look idle and fast.
+struct Counted<'a> {
+    metrics: &'a Metrics,
+    method: &'a Method,
+    route: &'a str,
+    context: &'a Context,
+    started: Instant,
+    status: StatusCode,
+}
 
-impl InFlight {
-    fn enter(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+impl<'a> Counted<'a> {
+    fn enter(
+        metrics: &'a Metrics,
+        method: &'a Method,
+        route: &'a str,
+        context: &'a Context,
+    ) -> Self {
+        metrics.in_flight.inc();
+        Self {
+            metrics,
+            method,
+            route,
+            context,
+            started: Instant::now(),
+            // nginx's code for it; nothing that is ever answered.
+            status: StatusCode::from_u16(499).expect("three digits"),
+        }
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.dec();
+        self.metrics.in_flight.dec();
+        let took = self.started.elapsed();
+        self.metrics
+            .observe(self.method, self.route, self.status, took, self.context);
     }
 }

@@ -214,7 +214,7 @@ async fn a_sampled_trace_is_an_exemplar() {
 }
 
 #[tokio::test]
-async fn requests_in_flight_go_back_to_zero_when_clients_leave() {
+async fn requests_that_clients_leave_are_counted_and_not_in_flight() {
     let running = start(config()).await;
     let shows = async |line: &str| get_path(running.ops, "/metrics").await.text.contains(line);
     let mut connection = Connection::open(running.api).await;
@@ -230,6 +230,8 @@ async fn requests_in_flight_go_back_to_zero_when_clients_leave() {
         shows("http_requests_in_flight 0").await
     })
     .await;
+    let left = r#"http_requests_total{method="GET",route="/gate",status="499"} 1"#;
+    assert!(shows(left).await);
 }
 
 #[tokio::test]
