@@ -127,16 +127,23 @@ class Injection:
             thread.join()
         for path in ("/api/ops/faults", "/api/ops/load"):
             call(self.platform.url + path, "DELETE", token=self.platform.token())
+        # What is under way is waited for.
+        until(60, "the load has ended", lambda: not self.loading())
 
     def background(self, work, *what):
         thread = threading.Thread(target=work, args=what, daemon=True)
         self.threads.append(thread)
         thread.start()
 
+    def loading(self):
+        """The load, while it runs."""
+        status, load = call(f"{self.platform.url}/api/ops/load", token=self.platform.token())
+        return load if status == 200 and load["state"] == "running" else None
+
     def loaded(self):
         """It makes ready first, with what the fault may take away."""
-        status, load = call(f"{self.platform.url}/api/ops/load", token=self.platform.token())
-        return status == 200 and load["state"] == "running" and load["sent"] > 0
+        load = self.loading()
+        return load and load["sent"] > 0
 
     def must(self, path, body):
         status, answer = call(self.platform.url + path, "POST", body, self.platform.token())
