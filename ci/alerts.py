@@ -50,16 +50,18 @@ class Platform:
     def token(self):
         """The operator's, a new one before the old one ends."""
         if time.monotonic() > self.expires:
-            self.operator = self.log_in({"username": "operator", "password": os.environ["OPERATOR_PASSWORD"]})["access_token"]
-            self.expires = time.monotonic() + 300
+            tokens = self.log_in({"username": "operator", "password": os.environ["OPERATOR_PASSWORD"]})
+            self.operator = tokens["access_token"]
+            self.expires = time.monotonic() + tokens["expires_in"] / 2
         return self.operator
 
     def log_in(self, who):
-        for _ in range(100):
+        # After a row that guesses passwords nobody from this address may for a while.
+        for _ in range(300):
             status, tokens = call(f"{self.url}/api/auth/login", "POST", who)
             if status == 200:
                 return tokens
-            time.sleep(0.1)
+            time.sleep(1 if status == 429 else 0.1)
         raise Failed(f"{who['username']} can't log in: {status} {tokens}")
 
     def new_account(self):
