@@ -128,7 +128,8 @@ class Injection:
         for thread in self.threads:
             thread.join()
         for path in ("/api/ops/faults", "/api/ops/load"):
-            call(self.platform.url + path, "DELETE", token=self.platform.token())
+            end = lambda: call(self.platform.url + path, "DELETE", token=self.platform.token())[0] == 204
+            until(30, f"DELETE {path} is heard", end)
         # What is under way is waited for.
         until(60, "the load has ended", lambda: not self.loading())
 

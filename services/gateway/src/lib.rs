@@ -32,6 +32,9 @@ use tokio::sync::Semaphore;
 const UPLOAD_TRY: Duration = Duration::from_secs(12);
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(15);
 
+/// Requests to commander have places of their own: whoever operates must be able to end a flood.
+const OPS_IN_FLIGHT: usize = 32;
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct App {
@@ -49,6 +52,7 @@ pub struct App {
     key: Option<IdentityKey>,
     trusted_proxies: u8,
     in_flight: Arc<Semaphore>,
+    ops_in_flight: Arc<Semaphore>,
     status: Arc<status::Recent>,
     openapi: Arc<openapi::Recent>,
     live: Arc<Live>,
@@ -84,11 +88,20 @@ impl App {
                 .as_ref()
                 .map(|urls| upstream("gateway", urls)),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight as usize)),
+            ops_in_flight: Arc::new(Semaphore::new(OPS_IN_FLIGHT)),
             status: Arc::default(),
             openapi: Arc::default(),
             live: Arc::default(),
             metrics: Metrics::register(registry, config.max_in_flight),
             started: Instant::now(),
+        }
+    }
+
+    /// How much of it may be passed on at once.
+    fn slots(&self, peer: Peer) -> &Semaphore {
+        match peer {
+            Peer::Commander => &self.ops_in_flight,
+            _ => &self.in_flight,
         }
     }
 

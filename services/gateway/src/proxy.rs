@@ -33,7 +33,7 @@ const PROBLEM: &str = "application/problem+json";
 
 /// Sends the request to `peer`, without the `/api` in front, and brings back its answer.
 pub async fn forward(app: &App, peer: Peer, request: Request) -> Response<Body> {
-    let Ok(_slot) = app.in_flight.try_acquire() else {
+    let Ok(_slot) = app.slots(peer).try_acquire() else {
         app.metrics.shed.inc();
         return overloaded().into_response();
     };
