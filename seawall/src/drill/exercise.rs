@@ -5,8 +5,14 @@ use anyhow::{Context as _, ensure};
 use commander::{drill::ops::Ops, load::plan::draw_seed};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
+
+/// Longest time that a repair takes.
+const REPAIR: Duration = Duration::from_secs(30);
 
 /// The drill of the exercise that runs, whatever its name.
 const PRESENT: &str = "present";
@@ -66,7 +72,14 @@ pub async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 pub async fn restore(platform: &Platform) -> anyhow::Result<ExitCode> {
-    let ended = post(platform, "/api/ops/drills/restore", &json!({})).await?;
+    let began = Instant::now();
+    let restore = async || post(platform, "/api/ops/drills/restore", &json!({})).await;
+    let ended = restore().await?;
+    let mut done = ended["done"] == true;
+    while !done {
+        ensure!(began.elapsed() < REPAIR, "the repair has not ended yet");
+        done = restore().await?["done"] == true;
+    }
     match ended["drill"].as_str() {
         Some(name) => println!("restored; it was {name}"),
         None => println!("restored; no exercise was under way"),

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 
 /// Instead of a name: the one under way.
 const PRESENT: &str = "present";
-/// How long a repair is waited for; it goes on beyond that.
-const REPAIR: Duration = Duration::from_secs(2);
+/// How long a repair is waited for; it goes on beyond that. Below the limit of a try of a call: else the gateway
+/// would ask the other commander, who finds nothing under way any more.
+const REPAIR: Duration = Duration::from_millis(600);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The exercise under way; with a name it must be of that drill.
