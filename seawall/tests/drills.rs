@@ -125,6 +125,43 @@ fn without_retries_errors_are_noticed_and_fail_the_drill() {
     assert!(text(&output).contains(" MISS "), "{}", text(&output));
 }
 
+/// So it does when what guards an order between its commit and its mail is taken out.
+#[cfg(all(feature = "crash-points", feature = "seeded-bugs"))]
+#[test]
+fn without_relay_or_idempotency_the_audit_fails_the_drill() {
+    for (bug, violated) in [("relay-off", "I7"), ("idempotency-off", "I6")] {
+        let sandbox = Sandbox::new();
+        let crashes = sandbox.data().with_file_name("crashes");
+        // One order is stored, and its process gone before it told anybody.
+        std::fs::create_dir_all(crashes.join("order")).expect("a folder");
+        std::fs::write(crashes.join("order/order.after_commit"), "").expect("a file");
+        let folder = tempfile::tempdir().expect("a folder");
+        file(
+            folder.path(),
+            "kill-one",
+            KILL,
+            "bad_percent = 50\naudit = true",
+        );
+        let drills = folder.path().display().to_string();
+        let crashes = crashes.to_str().expect("UTF-8");
+        let env = [("SEEDED_BUGS", bug), ("CRASH_DIR", crashes)];
+        let platform = Platform::start_in(sandbox, &env);
+        let json = folder.path().join("all.json").display().to_string();
+        let words = ["run", "kill-one", "--drills", &drills, "--json", &json];
+        let output = run(&platform, &words);
+        assert_eq!(output.status.code(), Some(1), "{bug}: {}", text(&output));
+        let reports = std::fs::read_to_string(&json).expect("the reports");
+        let reports: Value = serde_json::from_str(&reports).expect("JSON");
+        let checks = reports[0]["audit"]["checks"].as_array().expect("checks");
+        let broken = |check: &&Value| check["violations"].as_u64() > Some(0);
+        let broken: Vec<_> = checks.iter().filter(broken).collect();
+        assert!(
+            broken.iter().any(|check| check["invariant"] == violated),
+            "{bug}: {broken:?}"
+        );
+    }
+}
+
 /// Without being told where it is.
 #[test]
 fn the_prometheus_of_the_platform_is_asked() {
