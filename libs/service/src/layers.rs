@@ -79,13 +79,13 @@ pub fn layers_with(
 }
 
 async fn around(State(layer): State<Layer>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let context = context(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     let mut counted = Counted::enter(&layer.metrics, &method, route, &context);
+    let started = counted.started;
     let mut span = trace::span(&context, &method, route);
     let answer = async {
         let response = answer(&layer, request, next).await;
@@ -317,9 +317,10 @@ impl<'a> Counted<'a> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.metrics.in_flight.dec();
         let took = self.started.elapsed();
         self.metrics
             .observe(self.method, self.route, self.status, took, self.context);
+        // Last: whoever sees that nothing is in flight sees all of it counted.
+        self.metrics.in_flight.dec();
     }
 }
