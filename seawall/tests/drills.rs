@@ -188,14 +188,21 @@ fn the_prometheus_of_the_platform_is_asked() {
 
 #[test]
 fn calling_it_off_leaves_nothing_broken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    file(folder.path(), "slow-inventory", SLOW, "bad_percent = 50");
+    let drills = folder.path().display().to_string();
     let platform = Platform::start();
-    let mut command = drill(&platform, &["run", "slow-inventory", "--seed", "1"]);
-    let child = command.stdout(Stdio::piped()).spawn().expect("it runs");
+    let words = ["run", "slow-inventory", "--drills", &drills];
+    let mut command = drill(&platform, &words);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
     let faults = || {
         let (_, faults) = platform.call("GET", "/api/ops/faults", &Value::Null);
         faults["items"].as_array().map_or(0, Vec::len)
     };
-    eventually("a fault", || (faults() > 0).then_some(()));
+    eventually("a fault, or the drill's end", || {
+        let ended = child.try_wait().expect("wait").is_some();
+        (ended || faults() > 0).then_some(())
+    });
     send(child.id(), Signal::INT);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{File, OpenOptions},
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -32,6 +32,13 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The children of a platform that was just killed may still be on their way out.
+fn nobody_listens(base: u16) -> bool {
+    let (ops, worker_ops) = (base + 10_000, [base + 4_091, base + 4_191]);
+    let mut ports = (base..base + SLOT).chain(ops..ops + SLOT).chain(worker_ops);
+    ports.all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+}
+
 /// A data folder and a range of ports; outlives the platforms started in it.
 pub struct Sandbox {
     dir: tempfile::TempDir,
@@ -44,7 +51,7 @@ impl Sandbox {
     pub fn new() -> Self {
         let claims = std::env::temp_dir().join("seawall-test-ports");
         std::fs::create_dir_all(&claims).expect("folder for claims");
-        // All ports of a platform, also those at +10000, stay below the ephemeral ones.
+        // All ports of a platform stay below the ephemeral ones.
         let mut bases = (10_200..20_200).step_by(SLOT.into());
         let (base_port, slot) = bases
             .find_map(|base| {
@@ -52,7 +59,7 @@ impl Sandbox {
                 options.write(true).create(true).truncate(false);
                 let file = options.open(claims.join(base.to_string())).ok()?;
                 file.try_lock().ok()?;
-                Some((base, file))
+                nobody_listens(base).then_some((base, file))
             })
             .expect("a free range of ports");
         Self {

@@ -23,6 +23,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+/// Longest wait for replicas that have only just been started.
+const STARTING: Duration = Duration::from_secs(5);
 /// What counts as steady before the fault.
 const STEADY_BAD_PERCENT: f64 = 0.5;
 const STEADY_P99_MS: f64 = 500.0;
@@ -98,9 +100,7 @@ struct Course<'a> {
 impl Course<'_> {
     async fn go(&mut self) -> anyhow::Result<()> {
         let mut ops = Ops::open(self.site).await?;
-        let picture = ops.picture().await.context("looking at the platform")?;
-        self.report.environment = picture.environment.clone();
-        healthy(&picture).context("not healthy to begin with")?;
+        let picture = self.well(&mut ops).await?;
         let plan = Plan::new(self.drill, self.options.seed, &picture.replicas)?;
         self.report.victims.clone_from(&plan.victims);
         let demand = self.demand(&plan);
@@ -123,6 +123,21 @@ impl Course<'_> {
         ran?;
         self.audit(&mut ops, sent).await;
         Ok(())
+    }
+
+    /// The platform once all is well: it may have been started a moment ago.
+    async fn well(&mut self, ops: &mut Ops) -> anyhow::Result<Picture> {
+        let until = Instant::now() + STARTING;
+        loop {
+            let picture = ops.picture().await.context("looking at the platform")?;
+            self.report.environment.clone_from(&picture.environment);
+            let Err(why) = healthy(&picture) else {
+                return Ok(picture);
+            };
+            let waits = Instant::now() < until && !self.stop.is_cancelled();
+            ensure!(waits, "not healthy to begin with: {why}");
+            sleep(LOOK).await;
+        }
     }
 
     fn demand(&self, plan: &Plan) -> Demand {

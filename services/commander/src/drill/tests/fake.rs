@@ -100,6 +100,11 @@ impl Fake {
         }
     }
 
+    /// The replica that was down is ready.
+    pub fn heal(&self) {
+        self.shop.lock().expect("not poisoned").ills.unhealthy = false;
+    }
+
     pub fn active_faults(&self) -> usize {
         self.shop.lock().expect("not poisoned").faults.len()
     }

@@ -26,6 +26,11 @@ fn drill(fault: &str, more: &str) -> Drill {
 
 async fn run(ills: Ills, drill: &Drill, stop: &CancellationToken) -> (Report, Fake) {
     let fake = Fake::start(ills).await;
+    let report = run_on(&fake, drill, stop).await;
+    (report, fake)
+}
+
+async fn run_on(fake: &Fake, drill: &Drill, stop: &CancellationToken) -> Report {
     let options = Options {
         seed: 7,
         patience: Patience {
@@ -35,8 +40,7 @@ async fn run(ills: Ills, drill: &Drill, stop: &CancellationToken) -> (Report, Fa
         alerts: false,
         hold: None,
     };
-    let report = course::run(&fake.site, drill, &options, &Progress::default(), stop).await;
-    (report, fake)
+    course::run(&fake.site, drill, &options, &Progress::default(), stop).await
 }
 
 const STRICT: &str = "[pass]\nbad = 0\nrecovered = 5\naudit = true";
@@ -46,6 +50,22 @@ async fn judged(ills: Ills, fault: &str, marks: &str) -> Report {
     let (report, fake) = run(ills, &drill(fault, marks), &stop).await;
     assert_eq!(fake.active_faults(), 0, "a fault was left behind");
     report
+}
+
+#[tokio::test]
+async fn a_replica_that_has_only_just_been_started_is_waited_for() {
+    let down = Ills {
+        unhealthy: true,
+        ..Ills::default()
+    };
+    let (fake, stop) = (Fake::start(down).await, CancellationToken::new());
+    let drill = drill(KILL, STRICT);
+    let ready = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fake.heal();
+    };
+    let (report, ()) = tokio::join!(run_on(&fake, &drill, &stop), ready);
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
 }
 
 /// What was under way before the drill is not held against it.
