@@ -124,7 +124,25 @@ fn every_replica_is_scraped_and_every_rule_works() {
     let managers = ask(&platform, "alertmanagers").expect("an answer");
     let url = format!("{}/api/v2/alerts", alertmanager(&platform));
     assert_eq!(managers["activeAlertmanagers"], json!([{"url": url}]));
+    the_doctor_sees_it(&platform);
     platform.stop();
+}
+
+fn the_doctor_sees_it(platform: &Platform) {
+    let doctor = |name: &str| {
+        let (output, ..) = platform.sandbox().run("doctor", &[]);
+        let line = output.lines().find(|line| line.contains(name));
+        line.unwrap_or_else(|| panic!("no {name} in {output}"))
+            .to_owned()
+    };
+    assert!(doctor("scrape targets").starts_with("ok"));
+    assert!(doctor("alert rules").starts_with("ok"));
+    let prometheus = wait_for_process(platform, "prometheus");
+    send(prometheus, Signal::STOP);
+    for check in ["scrape targets", "alert rules"] {
+        assert!(doctor(check).starts_with("FAIL"), "{check}");
+    }
+    send(prometheus, Signal::CONT);
 }
 
 /// A supervisor that starts them once and forgets them.

@@ -155,6 +155,9 @@ pub struct Load {
     /// Leave the stock as it is; orders may then be sold out
     #[arg(long)]
     pub no_restock: bool,
+    /// Send nothing a second time; otherwise what broke or met a 503 is sent once more under its key
+    #[arg(long)]
+    pub no_retry: bool,
     /// Send orders through the gateway, or straight to the order replicas
     #[arg(long, value_enum, default_value_t = Path::Gateway)]
     pub path: Path,

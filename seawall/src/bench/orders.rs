@@ -150,7 +150,9 @@ impl<'a> Bench<'a> {
         let products = (0..)
             .zip(&self.run.plan.products)
             .map(|(place, id)| (id.clone(), place));
-        let route = Arc::new(Route::new(prefix, products)?);
+        let mut route = Route::new(prefix, products)?;
+        route.insists = !self.args.load.no_retry;
+        let route = Arc::new(route);
         let own = usage::own_cpu_time();
         let figures = Phase::drive(&self.run, &route, &peers, steps, self.pace(slice)).await;
         let own = usage::own_cpu_time() - own;

@@ -73,6 +73,7 @@ mod tests {
             product: None,
             mix: 0.0,
             no_restock: false,
+            no_retry: false,
             path: Path::Gateway,
             compare_gateway,
             timeout: Duration::from_secs(5),

@@ -1,10 +1,11 @@
 //! `seawall doctor`: is everything well, and if not, what to do about it.
 mod local;
+mod monitoring;
 mod order;
 
-use crate::{http, operator, ports::Layout};
+use crate::{http, operator, ports::Layout, up};
 use anyhow::{Context as _, ensure};
-use control::Client;
+use control::{Client, Replica};
 use serde_json::Value;
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
@@ -92,6 +93,19 @@ async fn this_machine(args: &Args, report: &mut Report) {
         let name = format!("{} metrics", replica.name);
         report.check(&name, &hint, local::metrics(replica).await);
     }
+    match up::data::prometheus(&args.data) {
+        Some(prometheus) => what_watches(&prometheus, &replicas, report).await,
+        None => report.skip("scrape targets", "`seawall up` has started no Prometheus"),
+    }
+}
+
+async fn what_watches(prometheus: &str, replicas: &[Replica], report: &mut Report) {
+    let hint = format!("see {prometheus}/targets");
+    let targets = monitoring::targets(prometheus, replicas).await;
+    report.check("scrape targets", &hint, targets);
+    let hint = format!("see {prometheus}/rules");
+    let rules = monitoring::rules(prometheus).await;
+    report.check("alert rules", &hint, rules);
 }
 
 async fn status(url: &str) -> anyhow::Result<String> {
