@@ -18,10 +18,11 @@ for reports in rounds:
         causes = orders["failed_by_cause"]
         refused = sum(count for cause, count in causes.items() if "503" in cause)
         others = orders["failed"] - refused
-        offered = report["args"]["load"]["rate"]
+        rate = report["args"]["load"]["rate"]
+        offered = f"{rate:,.0f}" if rate else "as many as come back"
         ratio = orders["per_second"] / peak
         tail = orders["latency_ms"]["p99"]
-        print(f"| {offered or 'as many as come back':,} | {orders['per_second']:,.0f} | {ratio:.2f} | {tail:,.0f} ms | {refused:,} | {others:,} | {phase['dropped']:,} |")
+        print(f"| {offered} | {orders['per_second']:,.0f} | {ratio:.2f} | {tail:,.0f} ms | {refused:,} | {others:,} | {phase['dropped']:,} |")
         if report["audit_error"] or report["audit"]["violations"]:
             violations += 1
             print(f"audit: {report['audit_error'] or report['audit']}", file=sys.stderr)
