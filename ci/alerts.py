@@ -164,7 +164,7 @@ class Injection:
     def loading(self):
         """The load, while it runs."""
         status, load = call(f"{self.platform.url}/api/ops/load", token=self.platform.token())
-        return load if status == 200 and load["state"] == "running" else None
+        return load if status == 200 and load and load["state"] == "running" else None
 
     def loaded(self):
         """It makes ready first, with what the fault may take away."""
@@ -252,9 +252,10 @@ def main(environment, url, prometheus, alertmanager, *names):
     for row in rows:
         if names and row["fault"] not in names:
             continue
-        # Containers are for what needs them, unless a row is named.
-        elsewhere = environment != "local" and not names and "local" in row["environments"]
-        if elsewhere or environment not in row["environments"]:
+        if environment != "local" and not names and "local" in row["environments"]:
+            # Containers are for what needs them, unless a row is named.
+            continue
+        if environment not in row["environments"]:
             print(f"ci/alerts: {row['fault']}: left out, needs {' or '.join(row['environments'])}", flush=True)
             continue
         done += 1

@@ -1,14 +1,17 @@
 //! What the databases hold of one schedule, read from them directly.
 use super::buyer::Run;
+use contracts::{INVENTORY_EVENTS, JOBS, NOTIFICATION_EVENTS};
 use db::{Db, Settings, with_db};
+use queue::Queue;
 use sqlx::{QueryBuilder, migrate::Migrator};
 use uuid::Uuid;
 
-/// The databases of the services that orders pass.
+/// The databases of the services that orders pass, and the queue between them.
 pub struct Databases {
     order: Db,
     inventory: Db,
     notification: Db,
+    queue: Queue,
 }
 
 /// A row of orders; a tombstone, too.
@@ -56,7 +59,7 @@ pub struct Evidence {
 
 impl Databases {
     /// By their URLs.
-    pub async fn open(url: impl Fn(&str) -> String) -> anyhow::Result<Self> {
+    pub async fn open(url: impl Fn(&str) -> String, queue: &str) -> anyhow::Result<Self> {
         let open = async |service: &str, migrations: &Migrator| {
             Db::open(&Settings::from_url(url(service)), service, migrations).await
         };
@@ -64,6 +67,7 @@ impl Databases {
             order: open("order", &order::MIGRATIONS).await?,
             inventory: open("inventory", &inventory::MIGRATIONS).await?,
             notification: open("notification", &notification::MIGRATIONS).await?,
+            queue: Queue::open(queue).await?,
         })
     }
 
@@ -112,6 +116,22 @@ impl Databases {
         Ok(held.is_empty() && self.outbox(of).await?.is_empty())
     }
 
+    /// Jobs of any kind that are neither done nor dead.
+    pub async fn unfinished(&self) -> anyhow::Result<Vec<String>> {
+        let (mut unfinished, mut finished) = (Vec::new(), 0);
+        for name in [INVENTORY_EVENTS, NOTIFICATION_EVENTS, JOBS] {
+            let stats = self.queue.stats(name).await?;
+            finished += stats.done + stats.dead;
+            if stats.waiting + stats.running + stats.retrying > 0 {
+                unfinished.push(format!("I10: {name} has not come to its end: {stats:?}"));
+            }
+        }
+        if finished == 0 {
+            unfinished.push("I10: nothing has ever passed through these queues".to_owned());
+        }
+        Ok(unfinished)
+    }
+
     async fn outbox(&self, products: &[String]) -> sqlx::Result<Vec<String>> {
         let all: Vec<(String,)> = with_db!(&self.order.reader, |pool| {
             sqlx::query_as("SELECT event FROM outbox")
@@ -134,6 +154,7 @@ impl Databases {
         for db in [self.order, self.inventory, self.notification] {
             db.close().await;
         }
+        self.queue.close().await;
     }
 }
 

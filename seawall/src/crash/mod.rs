@@ -111,7 +111,11 @@ async fn play(
             );
         }
     }
-    Ok(None)
+    let left = stage.left_over().await?;
+    for what in &left {
+        println!("  {what}");
+    }
+    Ok((!left.is_empty()).then_some(args.schedules))
 }
 
 /// Audits until the result is clean, or for a while.

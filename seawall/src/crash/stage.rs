@@ -62,6 +62,8 @@ impl Stage {
             Some(postgres) => database(postgres, &format!("crash_{run}_{service}")),
             None => format!("sqlite:{}/{service}.db", data.display()),
         };
+        let sqlite = format!("sqlite:{}/queue.db", data.display());
+        let queue = args.redis.clone().unwrap_or(sqlite);
         let mut command = command(args, &data)?;
         for service in &stored {
             command.env(
@@ -81,7 +83,7 @@ impl Stage {
                 operator: format!("Bearer {token}"),
             },
             control,
-            databases: Databases::open(url_of).await?,
+            databases: Databases::open(url_of, &queue).await?,
             data,
             servers,
             postgres: args.postgres.clone(),
@@ -194,6 +196,18 @@ impl Stage {
         if let Some(inventory) = replicas.iter().find(ready) {
             let path = format!("{}/reservations/sweep", inventory.api);
             let _ = http::post(&path, &[], &serde_json::Value::Null).await;
+        }
+    }
+
+    /// What is still in the queues when everything has been settled for a while.
+    pub async fn left_over(&self) -> anyhow::Result<Vec<String>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = self.databases.unfinished().await?;
+            if left.is_empty() || Instant::now() > until {
+                return Ok(left);
+            }
+            sleep(LOOK).await;
         }
     }
 
