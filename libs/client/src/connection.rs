@@ -4,6 +4,7 @@
 //! there is no task per connection: a dropped call closes its connection with it, and the first
 //! poll of a reused connection sees that the server closed it before it writes. That costs no more
 //! CPU than a task, and less than hyper-util's pooled client (`examples/cost.rs`).
+use crate::room::Room;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -43,6 +44,8 @@ pub(crate) enum Failure {
     TimedOut,
     /// The body is larger than allowed.
     TooLarge,
+    /// There is no memory for it now.
+    Full,
 }
 
 impl Failure {
@@ -54,6 +57,7 @@ impl Failure {
             Self::Broken { .. } => "broken",
             Self::TimedOut => "timeout",
             Self::TooLarge => "too_large",
+            Self::Full => "no_room",
         }
     }
 }
@@ -65,6 +69,7 @@ pub(crate) enum Interrupted {
     BeforeAnswer(hyper::Error),
     InAnswer(hyper::Error),
     TooLarge,
+    Full,
 }
 
 impl Connection {
@@ -81,12 +86,12 @@ impl Connection {
         Ok(Box::new(Self { sender, driver }))
     }
 
-    /// Sends a request and reads the whole answer of at most `limit` bytes. Dropping the future
+    /// Sends a request and reads the whole answer, for which there must be room. Dropping the future
     /// leaves the connection unusable, which [`Connection::is_reusable`] tells.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        limit: usize,
+        room: &Room,
     ) -> Result<Response<Bytes>, Interrupted> {
         // Queues the request right away, so that the first poll of the driver writes it.
         let answer = self.sender.try_send_request(request);
@@ -100,7 +105,7 @@ impl Connection {
                     });
                 }
             };
-            let body = collect(body, limit).await?;
+            let body = collect(body, room).await?;
             Ok(Response::from_parts(head, body))
         };
         drive(&mut self.driver, whole).await
@@ -142,11 +147,9 @@ fn poll_driver(
     }
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Interrupted> {
-    let too_large = |bytes: usize| bytes > limit;
-    if usize::try_from(body.size_hint().lower()).map_or(true, too_large) {
-        return Err(Interrupted::TooLarge);
-    }
+async fn collect(mut body: Incoming, room: &Room) -> Result<Bytes, Interrupted> {
+    let place = room.take(&body.size_hint()).await?;
+    let too_large = |bytes: usize| bytes > place.size;
     let Some(first) = next_chunk(&mut body).await? else {
         return Ok(Bytes::new());
     };
@@ -154,16 +157,20 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Interrupted>
         return Err(Interrupted::TooLarge);
     }
     if body.is_end_stream() {
-        return Ok(first);
+        return Ok(place.fill(first));
     }
-    let mut whole = BytesMut::from(first);
+    // At once as large as it will be, where that is known.
+    let rest = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+    let mut whole = BytesMut::with_capacity((first.len() + rest).min(place.size));
+    whole.extend_from_slice(&first);
+    drop(first);
     while let Some(chunk) = next_chunk(&mut body).await? {
         if too_large(whole.len() + chunk.len()) {
             return Err(Interrupted::TooLarge);
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(whole.freeze())
+    Ok(place.fill(whole.freeze()))
 }
 
 /// The next bytes of a body; trailers are skipped.

@@ -4,6 +4,7 @@ use crate::{
     breaker::{Breaker, Rules, State, Ticket, Verdict},
     ejection::Ejections,
     pool::Pool,
+    room::Room,
 };
 use http::HeaderValue;
 use std::{
@@ -51,13 +52,14 @@ impl Endpoint {
         authority: HeaderValue,
         settings: &Settings,
         ejections: Arc<Ejections>,
+        room: Arc<Room>,
     ) -> Arc<Self> {
         let breaker = Breaker::new(Rules::from(settings), Instant::now());
         Arc::new(Self {
             upstream,
             address,
             authority,
-            pool: Pool::new(address, settings),
+            pool: Pool::new(address, settings, room),
             max_in_flight: settings.call_max_connections,
             in_flight: AtomicUsize::new(0),
             health: Mutex::new(Health {

@@ -28,6 +28,9 @@ pub enum Error {
     /// The answer was larger than the settings allow. The call was carried out.
     #[error("the answer of {upstream} is too large")]
     TooLarge { upstream: &'static str },
+    /// There is no memory for an answer of this size now. The call was carried out.
+    #[error("too many large answers of {upstream} at once")]
+    Full { upstream: &'static str },
     /// The call itself can't be sent: a bad path, or a body that can't be written.
     #[error("invalid call: {0}")]
     Invalid(String),

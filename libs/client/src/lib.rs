@@ -27,6 +27,7 @@ mod once;
 mod pool;
 mod resolve;
 mod retry;
+mod room;
 mod settings;
 mod upstream;
 mod urls;

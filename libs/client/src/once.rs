@@ -1,5 +1,5 @@
 //! One call to one address: no choice, no retry, no breaker. For whoever means this replica and no other.
-use crate::{Call, Error, Settings, connection::Failure, headers, pool::Pool};
+use crate::{Call, Error, Settings, connection::Failure, headers, pool::Pool, room::Room};
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 use std::{net::SocketAddr, time::Duration};
@@ -22,7 +22,8 @@ pub async fn once(
     headers::prepare(&mut call.headers, Context::current().as_ref());
     let authority = HeaderValue::try_from(address.to_string()).expect("addresses are ASCII");
     let request = headers::request(&call, &authority, time);
-    let pool = Pool::new(address, &Settings::default());
+    let settings = Settings::default();
+    let pool = Pool::new(address, &settings, Room::new(&settings));
     match timeout(time, pool.exchange(request)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(Failure::Connect(_) | Failure::Unsent)) => Err(Error::Unavailable {
@@ -31,6 +32,7 @@ pub async fn once(
         }),
         Ok(Err(Failure::Broken { error: source, .. })) => Err(Error::Broken { upstream, source }),
         Ok(Err(Failure::TooLarge)) => Err(Error::TooLarge { upstream }),
+        Ok(Err(Failure::Full)) => Err(Error::Full { upstream }),
         Ok(Err(Failure::TimedOut)) | Err(_) => Err(Error::Timeout { upstream }),
     }
 }

@@ -2,6 +2,7 @@
 use crate::{
     Settings,
     connection::{Connection, Failure, Interrupted},
+    room::Room,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,7 +20,7 @@ pub(crate) struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
     idle_timeout: Duration,
-    max_response: usize,
+    room: Arc<Room>,
     idle: Mutex<Idle>,
 }
 
@@ -31,12 +32,12 @@ struct Idle {
 }
 
 impl Pool {
-    pub(crate) fn new(address: SocketAddr, settings: &Settings) -> Arc<Self> {
+    pub(crate) fn new(address: SocketAddr, settings: &Settings, room: Arc<Room>) -> Arc<Self> {
         Arc::new(Self {
             address,
             connect_timeout: settings.call_connect_timeout,
             idle_timeout: settings.call_idle_timeout,
-            max_response: settings.call_max_response_bytes,
+            room,
             idle: Mutex::default(),
         })
     }
@@ -54,7 +55,7 @@ impl Pool {
                     false,
                 ),
             };
-            match connection.exchange(request, self.max_response).await {
+            match connection.exchange(request, &self.room).await {
                 Ok(response) => {
                     self.put_back(connection);
                     return Ok(response);
@@ -72,6 +73,7 @@ impl Pool {
                     });
                 }
                 Err(Interrupted::TooLarge) => return Err(Failure::TooLarge),
+                Err(Interrupted::Full) => return Err(Failure::Full),
             }
         }
     }

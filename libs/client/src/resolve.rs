@@ -4,6 +4,7 @@ use crate::{
     ejection::Ejections,
     endpoint::Endpoint,
     metrics::BreakerStates,
+    room::Room,
     urls::{Host, Url},
 };
 use http::HeaderValue;
@@ -26,6 +27,7 @@ pub(crate) struct Directory {
     has_names: bool,
     settings: Settings,
     ejections: Arc<Ejections>,
+    room: Arc<Room>,
     endpoints: RwLock<Endpoints>,
     /// When names have to be looked up again.
     due: Mutex<Instant>,
@@ -39,6 +41,7 @@ impl Directory {
             upstream,
             urls: urls.0.clone(),
             has_names: urls.0.iter().any(|u| matches!(u.host, Host::Name(_))),
+            room: Room::new(&settings),
             settings,
             ejections: Arc::default(),
             endpoints: RwLock::default(),
@@ -129,8 +132,9 @@ impl Directory {
         let endpoint = |(address, authority)| {
             let kept = old.iter().find(|e| e.address == address).cloned();
             kept.unwrap_or_else(|| {
-                let ejections = self.ejections.clone();
-                Endpoint::new(self.upstream, address, authority, &self.settings, ejections)
+                let (ejections, room) = (self.ejections.clone(), self.room.clone());
+                let settings = &self.settings;
+                Endpoint::new(self.upstream, address, authority, settings, ejections, room)
             })
         };
         let new: Endpoints = addresses.into_iter().map(endpoint).collect();

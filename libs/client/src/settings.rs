@@ -33,6 +33,10 @@ pub struct Settings {
     /// Largest response body in bytes.
     #[arg(long, env = "CALL_MAX_RESPONSE_BYTES", default_value_t = 8 << 20)]
     pub call_max_response_bytes: usize,
+    /// Memory of the answers larger than 64 KiB of one service together, from their first byte until they
+    /// have been passed on, in bytes. More of them fail at once.
+    #[arg(long, env = "CALL_ANSWER_MEMORY_BYTES", default_value_t = 16 << 20)]
+    pub call_answer_memory_bytes: usize,
     /// How often host names are looked up again.
     #[arg(long, env = "CALL_RESOLVE_INTERVAL", default_value = "5s", value_parser = duration)]
     pub call_resolve_interval: Duration,
@@ -71,6 +75,7 @@ impl Default for Settings {
             call_max_connections: 256,
             call_idle_timeout: Duration::from_secs(5),
             call_max_response_bytes: 8 << 20,
+            call_answer_memory_bytes: 16 << 20,
             call_resolve_interval: Duration::from_secs(5),
             breaker_failures: 5,
             breaker_percent: 50,

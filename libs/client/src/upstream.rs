@@ -229,7 +229,7 @@ impl Inner {
                 }
             }
             Ok(response) if response.status().is_server_error() => Verdict::Bad(Fault::Answer),
-            Ok(_) | Err(Failure::TooLarge) => Verdict::Good,
+            Ok(_) | Err(Failure::TooLarge | Failure::Full) => Verdict::Good,
             Err(Failure::Connect(error)) => match error.kind() {
                 ErrorKind::ConnectionRefused
                 | ErrorKind::HostUnreachable
@@ -294,6 +294,7 @@ impl Inner {
             Failure::Broken { error: source, .. } => Error::Broken { upstream, source },
             Failure::TimedOut => Error::Timeout { upstream },
             Failure::TooLarge => Error::TooLarge { upstream },
+            Failure::Full => Error::Full { upstream },
         }
     }
 }

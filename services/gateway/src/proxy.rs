@@ -46,6 +46,10 @@ pub async fn forward(app: &App, peer: Peer, request: Request) -> Response<Body> 
     crash_point!("gateway.before_reply");
     match answer {
         Ok(answer) => bring_back(answer),
+        Err(client::Error::Full { .. }) => {
+            app.metrics.shed.inc();
+            overloaded().into_response()
+        }
         Err(error) => refuse(&error).into_response(),
     }
 }

@@ -112,6 +112,39 @@ async fn answers_that_are_too_large_are_cut_off() {
 }
 
 #[tokio::test]
+async fn large_answers_share_their_memory_until_they_are_gone() {
+    let of = |size| Script::Answer(200, None, Bytes::from(vec![7; size]), Duration::ZERO);
+    let replica = Replica::start(of(150_000)).await;
+    let settings = Settings {
+        call_max_response_bytes: 200_000,
+        call_answer_memory_bytes: 400_000,
+        ..Settings::default()
+    };
+    let peer = Peer::new(&[&replica], settings);
+    let held = [
+        peer.upstream.send(get()).await.unwrap(),
+        peer.upstream.send(get()).await.unwrap(),
+    ];
+    for _ in 0..10 {
+        let result = peer.upstream.send(get()).await;
+        assert!(matches!(result, Err(Error::Full { .. })), "{result:?}");
+    }
+    // It is no fault of the replica, and small answers need no room.
+    replica.play(of(50_000));
+    peer.upstream.send(get()).await.unwrap();
+    replica.play(of(150_000));
+    let body = held[0].body().slice(..1);
+    drop(held);
+    let result = peer.upstream.send(get()).await.unwrap();
+    assert_eq!(result.body().len(), 150_000);
+    // A part keeps its whole.
+    let another = peer.upstream.send(get()).await;
+    assert!(matches!(another, Err(Error::Full { .. })), "{another:?}");
+    drop(body);
+    peer.upstream.send(get()).await.unwrap();
+}
+
+#[tokio::test]
 async fn values_go_and_come_as_json() {
     let replica = Replica::start(json(201, r#"{"id": 7}"#)).await;
     let peer = Peer::new(&[&replica], Settings::default());

@@ -2,7 +2,7 @@
 use crate::support::{ID, Shop};
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
     response::IntoResponse as _,
     routing::{get, post},
@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::Notify, task::yield_now};
+use tower::ServiceExt as _;
 
 async fn upload(shop: &Shop, path: &str, bytes: usize) -> Answer {
     let request = Request::post(path)
@@ -91,6 +92,37 @@ async fn validators_and_ranges_go_both_ways() {
         (head.status.as_u16(), &head.headers["content-length"]),
         (206, &"4".parse().unwrap())
     );
+}
+
+/// Or clients who don't read would fill the memory.
+#[tokio::test]
+async fn large_pictures_that_nobody_reads_are_few() {
+    let picture = async || vec![7; 3 << 20];
+    let routes = |_: &str| Router::new().route("/images/{id}", get(picture));
+    let settings = ["--call-answer-memory-bytes=8388608"];
+    let shop = Shop::with(routes, &settings).await;
+    let path = format!("/api/images/{ID}");
+    let ask = async || {
+        let request = Request::get(&path).header("host", "test");
+        let request = request.body(Body::empty()).expect("a request");
+        let router = shop.gateway.router.clone();
+        router.oneshot(request).await.expect("routers never fail")
+    };
+    let unread = [ask().await, ask().await];
+    assert_eq!(unread.each_ref().map(|answer| answer.status()), [200, 200]);
+    let refused = shop.gateway.get(&path).await;
+    refused.expect_problem(503, "overloaded");
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert!(
+        shop.gateway
+            .metrics()
+            .contains("http_requests_shed_total 1\n")
+    );
+    // Others are served as ever, and pictures when somebody has read.
+    shop.gateway.get("/api/products").await.expect(200);
+    drop(unread);
+    let whole = to_bytes(ask().await.into_body(), usize::MAX).await;
+    assert_eq!(whole.expect("read").len(), 3 << 20);
 }
 
 /// A picture may take longer than other answers, and its upload holds memory: few at a time.
