@@ -18,7 +18,6 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 pub(crate) struct Room {
     largest: usize,
-    total: u32,
     free: Arc<Semaphore>,
 }
 
@@ -35,11 +34,9 @@ impl Room {
         let all = settings
             .call_answer_memory_bytes
             .max(settings.call_max_response_bytes);
-        let total = u32::try_from(all.div_ceil(UNIT)).unwrap_or(u32::MAX);
         Arc::new(Self {
             largest: settings.call_max_response_bytes,
-            total,
-            free: Arc::new(Semaphore::new(total as usize)),
+            free: Arc::new(Semaphore::new(all.div_ceil(UNIT))),
         })
     }
 
@@ -55,7 +52,7 @@ impl Room {
             true => None,
             false => {
                 let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
-                let permit = self.free.clone().acquire_many_owned(units.min(self.total));
+                let permit = self.free.clone().acquire_many_owned(units);
                 match timeout(PATIENCE, permit).await {
                     Ok(Ok(permit)) => Some(permit),
                     Ok(Err(_)) | Err(_) => return Err(Interrupted::Full),

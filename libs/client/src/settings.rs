@@ -34,7 +34,7 @@ pub struct Settings {
     #[arg(long, env = "CALL_MAX_RESPONSE_BYTES", default_value_t = 8 << 20)]
     pub call_max_response_bytes: usize,
     /// Memory of the answers larger than 64 KiB of one service together, from their first byte until they
-    /// have been passed on, in bytes. More of them fail at once.
+    /// have been passed on, in bytes. More of them wait for a moment, then fail.
     #[arg(long, env = "CALL_ANSWER_MEMORY_BYTES", default_value_t = 16 << 20)]
     pub call_answer_memory_bytes: usize,
     /// How often host names are looked up again.

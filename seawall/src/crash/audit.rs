@@ -4,6 +4,7 @@ use super::{
     buyer::{End, History, Order, Run},
     evidence::{Evidence, OrderRow},
 };
+use queue::Stats;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -19,6 +20,19 @@ pub fn audit(run: &Run, evidence: &Evidence) -> Vec<String> {
     cancelled(&history, evidence, &mut wrong);
     for event in &evidence.outbox {
         wrong.push(format!("I8: an event was never acknowledged: {event}"));
+    }
+    wrong
+}
+
+/// What went into the queues has come out of them, done or dead; and something has.
+pub fn queues(all: &[(&str, Stats)]) -> Vec<String> {
+    let under_way = |stats: &Stats| stats.waiting + stats.running + stats.retrying;
+    let left = all.iter().filter(|(_, stats)| under_way(stats) > 0);
+    let mut wrong: Vec<String> = left
+        .map(|(name, stats)| format!("I10: {name} has not come to its end: {stats:?}"))
+        .collect();
+    if all.iter().all(|(_, stats)| stats.done + stats.dead == 0) {
+        wrong.push("I10: nothing has ever passed through the queues".to_owned());
     }
     wrong
 }
@@ -202,6 +216,34 @@ fn cancelled(history: &History, evidence: &Evidence, wrong: &mut Vec<String>) {
                 ));
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_must_have_come_to_its_end() {
+        let done = Stats {
+            done: 3,
+            ..Stats::default()
+        };
+        assert_eq!(
+            queues(&[("jobs", done), ("events", Stats::default())]).len(),
+            0
+        );
+        for left in [
+            Stats { waiting: 1, ..done },
+            Stats { running: 1, ..done },
+            Stats {
+                retrying: 1,
+                ..done
+            },
+            Stats::default(),
+        ] {
+            assert_eq!(queues(&[("jobs", left)]).len(), 1, "{left:?}");
         }
     }
 }

@@ -203,7 +203,7 @@ impl Stage {
     pub async fn left_over(&self) -> anyhow::Result<Vec<String>> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let left = self.databases.unfinished().await?;
+            let left = super::audit::queues(&self.databases.queues().await?);
             if left.is_empty() || Instant::now() > until {
                 return Ok(left);
             }

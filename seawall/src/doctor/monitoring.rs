@@ -3,7 +3,7 @@ use crate::http;
 use anyhow::{Context as _, bail, ensure};
 use control::Replica;
 use serde_json::Value;
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Twice the interval of scrapes: who has just been started hasn't been seen yet.
@@ -26,11 +26,8 @@ pub async fn targets(prometheus: &str, replicas: &[Replica]) -> anyhow::Result<S
 }
 
 fn flaw<'a>(targets: &[Value], mut names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let seen = targets.iter();
-    let seen: HashSet<&str> = seen
-        .filter_map(|target| target["labels"]["replica"].as_str())
-        .collect();
-    if let Some(unseen) = names.find(|name| !seen.contains(name)) {
+    let is_seen = |name: &str| targets.iter().any(|t| t["labels"]["replica"] == name);
+    if let Some(unseen) = names.find(|name| !is_seen(name)) {
         return Some(format!("{unseen} is no target"));
     }
     let down = targets.iter().find(|target| target["health"] != "up")?;
